@@ -1,0 +1,1 @@
+"""The Dagster graph and the command line: assemble, never compute."""

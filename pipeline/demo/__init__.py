@@ -1,0 +1,1 @@
+"""A synthetic crawl, drawn by the project itself, with a known truth."""

@@ -1,0 +1,1 @@
+"""Evidence to weight, repeats, stage and reason: one file per idea."""

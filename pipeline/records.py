@@ -1,0 +1,155 @@
+"""The tables between stages: one schema each. Their names are the contract for every stage, export and user."""
+
+from typing import Final, Literal, get_args
+
+import pyarrow as pa
+
+Split = Literal["train", "val", "test"]
+SPLITS: Final[tuple[Split, ...]] = get_args(Split)
+
+#: Why an image cannot be used. The codes are the whole vocabulary of `images.reason`.
+Defect = Literal[
+    "missing",  # the list names it, the crawl does not hold it
+    "outside-crawl",  # its path leaves the crawl's folder, or is no plain file
+    "unreadable",  # the operating system or the object store refused it
+    "empty",  # no bytes
+    "too-many-bytes",
+    "unknown-format",  # no image format recognises it
+    "format-not-allowed",  # an image, of a format outside the allow-list
+    "too-many-pixels",
+    "broken",  # truncated or damaged: the decoder failed
+    "memory",  # decoding it went past the memory limit
+    "timeout",  # decoding it went past the time limit
+    "crashed",  # decoding it killed the worker process
+]
+DEFECTS: Final[tuple[Defect, ...]] = get_args(Defect)
+
+#: One row per listed picture of one crawl; ordered by split (train, val, test), class_index, rank, image_id.
+LISTING: Final = pa.schema(
+    [
+        pa.field("image_id", pa.int64(), nullable=False),  # hash of crawl name and path
+        pa.field("crawl", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),  # inside the crawl, "/"-separated
+        pa.field("class_index", pa.int32(), nullable=False),  # 0-based position in the class catalogue
+        pa.field("query_id", pa.int32()),
+        pa.field("source", pa.string()),  # the search engine or site
+        pa.field("rank", pa.int32()),  # 1-based position among its query's results
+        pa.field("title", pa.string()),
+        pa.field("description", pa.string()),
+        pa.field("tags", pa.list_(pa.string())),
+        pa.field("split", pa.string(), nullable=False),
+    ]
+)
+
+#: The class catalogue, one row per class in order of class_index.
+CLASSES: Final = pa.schema(
+    [
+        pa.field("class_index", pa.int32(), nullable=False),
+        pa.field("wnid", pa.string(), nullable=False),  # WordNet id, or the folder's or label's name
+        pa.field("lemmas", pa.list_(pa.string()), nullable=False),  # names, most usual first
+        pa.field("gloss", pa.string()),  # the definition in words
+    ]
+)
+
+#: The search terms, one row per query.
+QUERIES: Final = pa.schema(
+    [
+        pa.field("query_id", pa.int32(), nullable=False),
+        pa.field("class_index", pa.int32(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+    ]
+)
+
+#: Where a packed picture lies (tar member, or bytes copied out of a table): only for crawls that are not plain files.
+LOCATIONS: Final = pa.schema(
+    [
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("container", pa.string(), nullable=False),  # a file inside the crawl
+        pa.field("offset", pa.int64(), nullable=False),  # bytes from the container's start
+        pa.field("size", pa.int64(), nullable=False),  # bytes
+    ]
+)
+
+#: One row per listed image, in the listing's order. shard and row say where its pixels and features lie.
+IMAGES: Final = pa.schema(
+    [
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # "usable" or "quarantined"
+        pa.field("reason", pa.string()),  # a Defect where quarantined
+        pa.field("detail", pa.string()),  # what the decoder said, for people
+        pa.field("width", pa.int32()),  # pixels, upright, as delivered
+        pa.field("height", pa.int32()),
+        pa.field("sha256", pa.string()),  # of the delivered bytes, hexadecimal
+        pa.field("perceptual_hash", pa.uint64()),
+        pa.field("shard", pa.int32()),
+        pa.field("row", pa.int32()),
+    ]
+)
+
+#: Per-class k-means. Other evidence tables follow the same form: image_id first, then the evidence's own columns.
+EVIDENCE_KMEANS: Final = pa.schema(
+    [
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("cluster", pa.int32(), nullable=False),  # 0 is the largest of its class
+        pa.field("cluster_share", pa.float32(), nullable=False),  # images of the cluster / images of the class, (0, 1]
+        pa.field("distance", pa.float32(), nullable=False),  # squared Euclidean, to the cluster's centre
+    ]
+)
+EVIDENCE: Final[dict[str, pa.Schema]] = {"kmeans": EVIDENCE_KMEANS}
+
+#: What is trained on: one row per listed image, quarantined ones too. A recipe's manifest appends the evidence it used.
+MANIFEST: Final = pa.schema(
+    [
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("class_index", pa.int32(), nullable=False),
+        pa.field("weight", pa.float32(), nullable=False),  # mean 1 over what is trained on (repeats counted); else 0
+        pa.field("repeats", pa.int32(), nullable=False),  # times an epoch sees it
+        pa.field("stage", pa.int32(), nullable=False),  # curriculum stage it enters at, from 0
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("suggested_class", pa.int32()),
+        pa.field("reason", pa.string(), nullable=False),  # in words
+    ]
+)
+
+
+#: One row per image, seed and split of one recipe's model.
+def predictions(classes: int) -> pa.Schema:
+    """The schema of `predictions` for a catalogue of that many classes: logits are float16[classes]."""
+    return pa.schema(
+        [
+            pa.field("image_id", pa.int64(), nullable=False),
+            pa.field("seed", pa.int32(), nullable=False),
+            pa.field("split", pa.string(), nullable=False),
+            pa.field("class_index", pa.int32(), nullable=False),  # the listed label
+            pa.field("logits", pa.list_(pa.float16(), classes), nullable=False),
+        ]
+    )
+
+
+#: A training's learning curve: one row per recipe, seed and epoch.
+CURVE: Final = pa.schema(
+    [
+        pa.field("seed", pa.int32(), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),  # 1-based, finished epochs
+        pa.field("images", pa.int64(), nullable=False),  # seen since the start, repeats counted
+        pa.field("loss", pa.float64(), nullable=False),  # weighted training loss, mean of the epoch
+        pa.field("learning_rate", pa.float64(), nullable=False),
+        pa.field("val_top1", pa.float64()),  # share of val images, null without a val split
+        pa.field("seconds", pa.float64(), nullable=False),  # wall time of the epoch
+    ]
+)
+
+#: The result table: one row per recipe, seed and split. Accuracies are shares in [0, 1].
+SUMMARY: Final = pa.schema(
+    [
+        pa.field("recipe", pa.string(), nullable=False),
+        pa.field("seed", pa.int32(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("images", pa.int64(), nullable=False),
+        pa.field("top1", pa.float64(), nullable=False),
+        pa.field("top5", pa.float64(), nullable=False),
+        pa.field("class_top1", pa.float64(), nullable=False),  # mean over classes, as WebVision scores it
+        pa.field("class_top5", pa.float64(), nullable=False),
+    ]
+)

@@ -1,0 +1,194 @@
+"""Cached artifacts: a stage's output lies under its identity, resumes by shard, and counts once its record stands.
+
+Layout below the store's root (every name is ours, none is a crawl's):
+
+    artifacts/STAGE/PARTITION/IDENTITY/TABLE/part-00000.parquet   tables and arrays, whatever the stage makes
+    artifacts/STAGE/PARTITION/IDENTITY/ledger/00000.json          finished shards: their files, rows and checksums
+    artifacts/STAGE/PARTITION/IDENTITY/artifact.json              written last: the artifact exists from here on
+    current/STAGE/PARTITION.json                                  which identity is the latest
+    work.jsonl                                                    what was computed, when, how long, peak memory
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.measure import MemorySampler
+from pipeline.storage.atomic import checksum, publish_json, read_json, remove_temporaries
+from pipeline.storage.locks import exclusive
+
+FORMAT = 1
+WHOLE = "all"  # the partition of a stage that has no partitions
+_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}")
+
+Facts = dict[str, Any]
+
+
+class NotMadeError(LookupError):
+    """A table was asked for that no run has made yet."""
+
+
+def identity(stage: str, code_version: str, settings: object, inputs: Iterable[str]) -> str:
+    """What a stage's output depends on, as 32 hexadecimal digits: its code, its settings and its inputs' identities.
+
+    Args:
+        stage: the stage's name.
+        code_version: raised by hand when the stage's code gives other results.
+        settings: a dataclass, or anything JSON can tell.
+        inputs: identities of the artifacts read, in a fixed order.
+    """
+    told = dataclasses.asdict(settings) if dataclasses.is_dataclass(settings) else settings  # type: ignore[arg-type]
+    text = json.dumps([stage, code_version, told, list(inputs)], sort_keys=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A published output. `folder / TABLE` holds its parts; `facts` are the stage's own figures (rows and so on)."""
+
+    stage: str
+    partition: str
+    identity: str
+    folder: Path
+    facts: Facts
+    made: bool  # True: computed by this call. False: found
+
+    def table(self, name: str) -> Path:
+        """The folder of one of its tables or arrays."""
+        return self.folder / name
+
+
+class Draft:
+    """An artifact being made. Shards recorded here survive a kill; the next attempt finds them finished."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take up the work in `folder`, where an earlier attempt may have left finished shards.
+
+        Worker processes may each hold a Draft of the same folder, as long as no two finish the same shard.
+        """
+        self.folder = folder
+        (folder / "ledger").mkdir(parents=True, exist_ok=True)
+
+    def table(self, name: str) -> Path:
+        """The folder to write one table's or array's parts to."""
+        path = self.folder / name
+        path.mkdir(exist_ok=True)
+        return path
+
+    def finished(self, shard: int) -> Facts | None:
+        """The facts of a shard that an earlier attempt finished, or None where it is still to do."""
+        path = self._ledger(shard)
+        if not path.exists():
+            return None
+        facts: Facts = read_json(path)["facts"]
+        return facts
+
+    def finish(self, shard: int, files: Mapping[Path, int], facts: Facts | None = None) -> None:
+        """Record a shard as done. `files`: published path -> row count. Nothing of the shard may be written later."""
+        records = {
+            str(path.relative_to(self.folder)): {"rows": rows, "bytes": path.stat().st_size, "sha256": checksum(path)}
+            for path, rows in files.items()
+        }
+        publish_json(self._ledger(shard), {"files": records, "facts": facts or {}})
+
+    def files(self) -> dict[str, Any]:
+        """Records of every file of every finished shard."""
+        ledger = sorted((self.folder / "ledger").glob("*.json"))
+        return {name: record for path in ledger for name, record in read_json(path)["files"].items()}
+
+    def _ledger(self, shard: int) -> Path:
+        return self.folder / "ledger" / f"{shard:05d}.json"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder that holds everything Winnow knows about a set of crawls."""
+
+    root: Path
+
+    def find(self, stage: str, partition: str, wanted: str) -> Artifact | None:
+        """The artifact of exactly that identity, if it has been published."""
+        folder = self._folder(stage, partition, wanted)
+        record = folder / "artifact.json"
+        if not record.exists():
+            return None
+        return Artifact(stage, partition, wanted, folder, read_json(record)["facts"], made=False)
+
+    def current(self, stage: str, partition: str = WHOLE) -> Artifact:
+        """The latest artifact of a stage and partition.
+
+        Raises:
+            NotMadeError: there is none yet.
+        """
+        pointer = self._pointer(stage, partition)
+        found = self.find(stage, partition, read_json(pointer)["identity"]) if pointer.exists() else None
+        if found is None:
+            what = stage if partition == WHOLE else f"{stage} of {partition}"
+            raise NotMadeError(f"{self.root} holds no {what} yet: run `winnow run` (or materialise it in the UI) first")
+        return found
+
+    def partitions(self, stage: str) -> list[str]:
+        """The partitions of a stage that have a current artifact, sorted."""
+        return sorted(path.name.removesuffix(".json") for path in (self.root / "current" / _name(stage)).glob("*.json"))
+
+    def make(self, stage: str, partition: str, wanted: str, build: Callable[[Draft], Facts]) -> Artifact:
+        """The artifact of that identity: found, or built by `build(draft) -> facts` and published.
+
+        Raises:
+            BusyError: another process is making this stage and partition.
+        """
+        found = self.find(stage, partition, wanted)
+        if found is None:
+            with exclusive(self.root / "locks" / f"{_name(stage)}.{_name(partition)}.lock"):
+                found = self.find(stage, partition, wanted) or self._build(stage, partition, wanted, build)
+        pointer = self._pointer(stage, partition)
+        if not pointer.exists() or read_json(pointer)["identity"] != wanted:
+            publish_json(pointer, {"identity": wanted})
+        return found
+
+    def _build(self, stage: str, partition: str, wanted: str, build: Callable[[Draft], Facts]) -> Artifact:
+        started = time.time()
+        draft = Draft(self._folder(stage, partition, wanted))
+        remove_temporaries(draft.folder)
+        with MemorySampler() as memory:
+            facts = build(draft)
+        publish_json(draft.folder / "artifact.json", {"format": FORMAT, "facts": facts, "files": draft.files()})
+        line = {
+            "stage": stage,
+            "partition": partition,
+            "identity": wanted,
+            "started": round(started, 3),
+            "seconds": round(time.time() - started, 3),
+            "peak_mb": round(memory.peak_bytes / 1e6, 1),
+        }
+        with (self.root / "work.jsonl").open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+        return Artifact(stage, partition, wanted, draft.folder, facts, made=True)
+
+    def work(self) -> list[dict[str, Any]]:
+        """Every computation so far, oldest first: stage, partition, identity, started, seconds, peak_mb."""
+        path = self.root / "work.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def _folder(self, stage: str, partition: str, wanted: str) -> Path:
+        return self.root / "artifacts" / _name(stage) / _name(partition) / _name(wanted)
+
+    def _pointer(self, stage: str, partition: str) -> Path:
+        return self.root / "current" / _name(stage) / f"{_name(partition)}.json"
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} cannot name a stage or partition: use a-z, 0-9, '.', '_', '@', '-'")
+    return text
+
+
+def inputs_of(artifacts: Sequence[Artifact]) -> list[str]:
+    """The identities of several artifacts, for the identity of what is made from them."""
+    return [f"{artifact.stage}/{artifact.partition}/{artifact.identity}" for artifact in artifacts]

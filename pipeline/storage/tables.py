@@ -1,0 +1,62 @@
+"""Parquet as we write and read it: page checksums always, bounded memory where a table is streamed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.storage.atomic import atomic_file
+
+ROW_GROUP_ROWS = 131_072
+
+
+def write_table(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch | pa.Table]) -> int:
+    """Publish one Parquet file of exactly `schema`; returns its row count.
+
+    Raises:
+        ValueError: a batch has other columns or types than the schema.
+    """
+    rows = 0
+    with (
+        atomic_file(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for batch in batches:
+            table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+            if table.schema.names != schema.names:
+                raise ValueError(f"{path.name}: columns {table.schema.names} are not the schema's {schema.names}")
+            writer.write_table(table.cast(schema), row_group_size=ROW_GROUP_ROWS)
+            rows += table.num_rows
+    return rows
+
+
+def part_paths(folder: Path) -> list[Path]:
+    """The Parquet parts of a table's folder, in order."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def read_table(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole table (or some columns of it) from its parts, every page's checksum verified.
+
+    Raises:
+        FileNotFoundError: the folder holds no part.
+        OSError: a page is damaged.
+    """
+    parts = part_paths(folder)
+    if not parts:
+        raise FileNotFoundError(f"{folder} holds no table: no part-*.parquet in it")
+    return pa.concat_tables([read_part(part, columns) for part in parts])
+
+
+def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """One part of a table, every page's checksum verified."""
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read(columns=list(columns) if columns is not None else None)
+
+
+def iterate_table(folder: Path, columns: Sequence[str] | None = None, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+    """The table's rows in order, at most `rows` at a time: memory does not grow with the table."""
+    for part in part_paths(folder):
+        with pq.ParquetFile(part, page_checksum_verification=True) as file:
+            yield from file.iter_batches(batch_size=rows, columns=list(columns) if columns is not None else None)
