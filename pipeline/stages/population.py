@@ -1,0 +1,88 @@
+"""Every listed image of every crawl as a few numeric columns: what the stages after decoding work on.
+
+About 30 bytes an image, so that 16 million images take half a gigabyte; texts and pixels stay on the disk.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.records import DEFECTS, SPLITS
+from pipeline.storage.artifacts import Artifact
+from pipeline.storage.tables import iterate_table, part_paths, read_table
+
+TRAIN = SPLITS.index("train")
+
+
+@dataclass(frozen=True)
+class Population:
+    """All listed images, crawl after crawl, each in its listing's order; n images."""
+
+    image_id: npt.NDArray[np.int64]  # (n,)
+    class_index: npt.NDArray[np.int32]  # (n,)
+    split: npt.NDArray[np.int8]  # (n,) position in SPLITS
+    usable: npt.NDArray[np.bool_]  # (n,)
+    defect: npt.NDArray[np.int8]  # (n,) position in DEFECTS; -1 if usable
+    shard: npt.NDArray[np.int32]  # (n,) counted on from crawl to crawl, as ArrayShards counts; -1 if quarantined
+    row: npt.NDArray[np.int32]  # (n,) position in the shard; -1 if quarantined
+
+    @property
+    def trainable(self) -> npt.NDArray[np.int64]:
+        """Positions of the usable training images, in order."""
+        return np.flatnonzero(self.usable & (self.split == TRAIN))
+
+
+def read_population(listings: Sequence[Artifact], images: Sequence[Artifact]) -> Population:
+    """Join each crawl's `listing` and `images` tables, which hold the same images in the same order.
+
+    Raises:
+        ValueError: they do not.
+    """
+    columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in Population.__annotations__}
+    shards = 0
+    for listing, decoded in zip(listings, images, strict=True):
+        rows = read_table(listing.table("listing"), ("image_id", "class_index", "split"))
+        found = read_table(decoded.table("images"), ("image_id", "reason", "shard", "row"))
+        if not rows["image_id"].equals(found["image_id"]):
+            raise ValueError(f"images of {decoded.partition} do not belong to its listing: make them again")
+        shard = _numpy(found["shard"], -1)
+        columns["image_id"].append(rows["image_id"].to_numpy())
+        columns["class_index"].append(rows["class_index"].to_numpy())
+        columns["split"].append(pc.index_in(rows["split"], pa.array(SPLITS)).to_numpy().astype(np.int8))
+        defect = _numpy(pc.index_in(found["reason"], pa.array(DEFECTS)), -1)
+        columns["usable"].append(shard >= 0)
+        columns["defect"].append(defect.astype(np.int8))
+        columns["shard"].append(np.where(shard >= 0, shard + shards, -1).astype(np.int32))
+        columns["row"].append(_numpy(found["row"], -1).astype(np.int32))
+        shards += len(part_paths(decoded.table("images")))
+    return Population(**{name: np.concatenate(arrays) for name, arrays in columns.items()})
+
+
+def listed_paths(listings: Sequence[Artifact], rows: int) -> Iterator[pa.Array]:
+    """The `path` column of all crawls in the population's order, at most `rows` at a time."""
+    for listing in listings:
+        for batch in iterate_table(listing.table("listing"), ("path",), rows):
+            yield batch.column("path")
+
+
+def align(table: pa.Table, image_id: npt.NDArray[np.int64], columns: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """The columns of an evidence table in the order of `image_id`.
+
+    Raises:
+        ValueError: the table lacks one of the images.
+    """
+    own = table["image_id"].to_numpy()
+    order = np.argsort(own, kind="stable")
+    at = order[np.searchsorted(own, image_id, sorter=order).clip(max=max(len(own) - 1, 0))] if len(own) else order
+    if len(at) != len(image_id) or not np.array_equal(own[at], image_id):
+        raise ValueError("an evidence table lacks images of the listing: make it again")
+    return {name: table[name].to_numpy()[at] for name in columns}
+
+
+def _numpy(column: pa.ChunkedArray, missing: int) -> npt.NDArray[Any]:
+    return np.asarray(pc.fill_null(column, missing).to_numpy())
