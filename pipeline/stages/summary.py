@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipeline.evaluation import Score, label_ranks, score
 from pipeline.records import SUMMARY
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of, seeded
 from pipeline.storage.tables import iterate_table, write_table
 
 STAGE = "summary"
@@ -17,22 +17,23 @@ CODE_VERSION = "1"
 Row = dict[str, str | int | float]
 
 
-def make_summary(store: Store, recipes: Sequence[str]) -> Artifact:
+def make_summary(store: Store, recipes: Sequence[str], seeds: Sequence[int]) -> Artifact:
     """Score the current predictions of the recipes.
 
     Raises:
-        NotMadeError: a recipe has no predictions yet.
+        NotMadeError: a recipe has no predictions for one of the seeds yet.
     """
-    predictions = {recipe: store.current("predictions", recipe) for recipe in recipes}
+    predictions = [(recipe, store.current("predictions", seeded(recipe, seed))) for recipe in recipes for seed in seeds]
 
     def build(draft: Draft) -> Facts:
-        rows = [row for recipe, artifact in predictions.items() for row in score_predictions(recipe, artifact)]
+        rows = [row for recipe, artifact in predictions for row in score_predictions(recipe, artifact)]
         path = draft.table("summary") / "part-00000.parquet"
         table = pa.Table.from_pylist(rows, schema=SUMMARY)
         draft.finish(0, {path: write_table(path, SUMMARY, [table])})
         return {"rows": len(rows), "best": best(rows)}
 
-    return store.make(STAGE, WHOLE, identity(STAGE, CODE_VERSION, {}, inputs_of(list(predictions.values()))), build)
+    inputs = inputs_of([artifact for _, artifact in predictions])
+    return store.make(STAGE, WHOLE, identity(STAGE, CODE_VERSION, {}, inputs), build)
 
 
 def score_predictions(recipe: str, predictions: Artifact) -> list[Row]:

@@ -7,6 +7,7 @@ Layout below the store's root (every name is ours, none is a crawl's):
     artifacts/STAGE/PARTITION/IDENTITY/artifact.json              written last: the artifact exists from here on
     current/STAGE/PARTITION.json                                  which identity is the latest
     work.jsonl                                                    what was computed, when, how long, peak memory
+    NAME.json                                                     documents: `crawls`, `settings`
 """
 
 import dataclasses
@@ -176,6 +177,15 @@ class Store:
         path = self.root / "work.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def write_document(self, name: str, value: Any) -> None:
+        """Keep a small JSON document with the store: the crawls it knows, the settings of its last run."""
+        publish_json(self.root / f"{_name(name)}.json", value)
+
+    def read_document(self, name: str, otherwise: Any) -> Any:
+        """A document kept with the store, or `otherwise` where there is none yet."""
+        path = self.root / f"{_name(name)}.json"
+        return read_json(path) if path.exists() else otherwise
+
     def _folder(self, stage: str, partition: str, wanted: str) -> Path:
         return self.root / "artifacts" / _name(stage) / _name(partition) / _name(wanted)
 
@@ -187,6 +197,11 @@ def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(f"{text!r} cannot name a stage or partition: use a-z, 0-9, '.', '_', '@', '-'")
     return text
+
+
+def seeded(recipe: str, seed: int) -> str:
+    """The partition of what a recipe gives for one seed: its model, its predictions."""
+    return f"{recipe}@{seed}"
 
 
 def inputs_of(artifacts: Sequence[Artifact]) -> list[str]:

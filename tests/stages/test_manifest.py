@@ -1,0 +1,68 @@
+"""Manifests: one row per listed image, exact weights, reasons in words, only what is new is computed."""
+
+from pathlib import Path
+
+import pytest
+
+from assets.recipes import recipe_named
+from pipeline.evidence.kmeans import KMeansSettings
+from pipeline.records import MANIFEST
+from pipeline.stages.kmeans import make_kmeans
+from pipeline.stages.manifest import make_manifest
+from pipeline.storage.artifacts import NotMadeError, Store
+from pipeline.storage.tables import read_table
+from tests.stages.test_kmeans import two_crawls
+from tests.stages.tiny_store import Picture, add_crawl
+
+
+def test_every_listed_image_has_a_row_and_a_reason(tmp_path: Path) -> None:
+    artifact = make_manifest(two_crawls(tmp_path), "class-reweight", recipe_named("class-reweight").policy, ["a", "bb"])
+    table = read_table(artifact.table("manifest"))
+    assert table.schema.names == MANIFEST.names
+    rows = {row["image_id"]: row for row in table.to_pylist()}
+    assert list(rows) == [100, 101, 102, 103, 104, 105, 200, 201]
+    # class 0 has 4 images, class 2 has 2: six images, each class weighs 3
+    assert [rows[i]["weight"] for i in (100, 101, 103, 200)] == pytest.approx([0.75] * 4)
+    assert [rows[i]["weight"] for i in (104, 201)] == pytest.approx([1.5] * 2)
+    assert (rows[102]["kept"], rows[102]["weight"], rows[102]["repeats"]) == (False, 0, 0)
+    assert rows[102]["reason"] == "quarantined: broken"
+    assert rows[105]["reason"] == "val image, not trained on"
+    assert rows[100]["reason"] == "its class has 4 images"
+    assert (rows[200]["path"], rows[200]["kept"], rows[200]["repeats"]) == ("bb/0.jpg", True, 1)
+    assert artifact.facts["classes_without_images"] == []
+    assert artifact.facts["mean_weight"] == pytest.approx(1)
+    assert (artifact.facts["rows"], artifact.facts["trainable"], artifact.facts["kept"]) == (8, 6, 6)
+
+
+def test_the_evidence_used_stands_beside_the_weight(tmp_path: Path) -> None:
+    store, policy = two_crawls(tmp_path), recipe_named("kmeans-size").policy
+    with pytest.raises(NotMadeError, match="evidence-kmeans"):
+        make_manifest(store, "kmeans-size", policy, ["a", "bb"])
+    make_kmeans(store, ["a", "bb"], KMeansSettings(clusters=2), workers=1)
+    artifact = make_manifest(store, "kmeans-size", policy, ["a", "bb"])
+    rows = {row["image_id"]: row for row in read_table(artifact.table("manifest")).to_pylist()}
+    # class 0: shares 3/4 three times and 1/4, mean 5/8
+    assert rows[100]["weight"] == pytest.approx(1.2)
+    assert rows[103]["weight"] == pytest.approx(0.4)
+    assert rows[103]["reason"] == "cluster 1 holds 25.0% of its class"
+    assert (rows[103]["cluster"], rows[103]["cluster_share"]) == (1, pytest.approx(0.25))
+    assert (rows[102]["cluster"], rows[102]["cluster_share"]) == (None, None)
+
+
+def test_only_a_changed_input_makes_it_again(tmp_path: Path) -> None:
+    store, policy = two_crawls(tmp_path), recipe_named("kmeans-size").policy
+    make_kmeans(store, ["a", "bb"], KMeansSettings(clusters=2), workers=1)
+    assert make_manifest(store, "kmeans-size", policy, ["a", "bb"]).made
+    assert not make_manifest(store, "kmeans-size", policy, ["a", "bb"]).made
+    make_kmeans(store, ["a", "bb"], KMeansSettings(clusters=1), workers=1)
+    assert make_manifest(store, "kmeans-size", policy, ["a", "bb"]).made
+
+
+def test_a_class_with_nothing_usable_is_told_and_a_crawl_with_nothing_is_refused(tmp_path: Path) -> None:
+    store, policy = Store(tmp_path), recipe_named("baseline").policy
+    add_crawl(store, "a", [Picture(0, (1, 1)), Picture(1, None)])
+    assert make_manifest(store, "baseline", policy, ["a"]).facts["classes_without_images"] == [1]
+    empty = Store(tmp_path / "empty")
+    add_crawl(empty, "a", [Picture(1, None)])
+    with pytest.raises(ValueError, match="nothing to train on"):
+        make_manifest(empty, "baseline", policy, ["a"])
