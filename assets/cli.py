@@ -1,0 +1,123 @@
+"""The command line: the same graph as the Dagster UI, without the browser."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from assets.progress import TerminalProgress
+from assets.settings import SettingsError, read_settings
+from pipeline.storage.artifacts import NotMadeError, Store
+from pipeline.storage.locks import BusyError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Turns a noisy web crawl into the best image classifier it can give.",
+)
+console = Console()
+
+StoreOption = Annotated[Path, typer.Option("--store", help="Folder that keeps everything made.")]
+DEFAULT_STORE = Path("winnow-store")
+SETTINGS_FILE = Path("winnow.toml")
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917 - each parameter is an option of the command line
+    crawl: Annotated[list[str], typer.Argument(help="Folder, file or fsspec address (s3://...) of a crawl.")],
+    store: StoreOption = DEFAULT_STORE,
+    recipes: Annotated[str | None, typer.Option(help="Recipes to train, comma-separated.")] = None,
+    network: Annotated[str | None, typer.Option(help="Network to train, e.g. resnet18, resnet50.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side of the stored square pictures, pixels.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of every training.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes and threads of the data stages.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Training processes (torchrun).")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file; ./winnow.toml where there is one.")] = None,
+) -> None:
+    """Read a crawl, train the recipes on it, and write the report. What is already made is not made again."""
+    file = config or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
+    overrides = {
+        "recipes": tuple(recipes.split(",")) if recipes else None,
+        "images": {"image_size": image_size},
+        "training": {"network": network, "epochs": epochs},
+        "run": {"workers": workers, "processes": processes},
+    }
+    from assets.run import run_crawls  # noqa: PLC0415 - Dagster behind it takes seconds to import
+
+    run_crawls(Store(store), read_settings(file, overrides), crawl, console)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Folder for the synthetic crawl and its store.")] = Path("demo"),
+) -> None:
+    """Draw a synthetic crawl, run everything on it, and say how many of its wrong labels were found."""
+    from assets.demo import run_demo  # noqa: PLC0415 - only this command draws
+
+    run_demo(folder, console)
+
+
+@app.command()
+def ui(
+    store: StoreOption = DEFAULT_STORE,
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback put a proxy with a login.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+) -> None:
+    """Open the Dagster UI over a store."""
+    from assets.run import dagster_instance  # noqa: PLC0415 - a second of imports
+
+    with dagster_instance(Store(store)):
+        pass
+    os.environ["WINNOW_STORE"] = str(store.resolve())
+    console.print(f"Dagster UI over {store} at http://{host}:{port} (ctrl-c stops it)", highlight=False)
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "assets.definitions", "-h", host, "-p", str(port)]
+    os.execv(sys.executable, command)  # noqa: S606 - this process becomes the server, so that signals reach it
+
+
+@app.command()
+def path(
+    table: Annotated[str, typer.Argument(help="listing, images, evidence/NAME, manifest/RECIPE, ... or summary.")],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Print the folder of a table's Parquet parts, one line for each crawl or seed it has."""
+    from assets.tables import table_folders  # noqa: PLC0415
+
+    for found in table_folders(Store(store), table):
+        typer.echo(found)
+
+
+@app.command()
+def report(store: StoreOption = DEFAULT_STORE) -> None:
+    """Bring the report up to date with what the store holds and print where it lies."""
+    from assets.run import make_results  # noqa: PLC0415
+
+    typer.echo(make_results(Store(store), TerminalProgress(console)))
+
+
+def main() -> None:
+    """Run the command; what a user can mend ends as one line that says how."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit("stopped; the next run goes on where this one was")
+    except (SettingsError, NotMadeError, BusyError, OSError, ValueError, LookupError, RuntimeError) as error:
+        sys.exit(f"winnow: {error}")
+
+
+def _terminated(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is Python's
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""The one assembly of the graph: every asset, check and resource. No logic."""
+
+import os
+
+import dagster as dg
+
+from assets import crawls, manifests, reports, training
+from assets.progress import LogProgress
+from assets.resources import StoreResource
+
+STORE_VARIABLE = "WINNOW_STORE"
+DEFAULT_STORE = "winnow-store"
+
+defs = dg.Definitions(
+    assets=dg.load_assets_from_modules([crawls, manifests, training, reports], include_specs=True),
+    resources={
+        "store": StoreResource(root=os.environ.get(STORE_VARIABLE, DEFAULT_STORE)),
+        "progress": LogProgress(),
+    },
+    executor=dg.multiprocess_executor.configured(
+        # One step at a time, because each uses the whole machine; forkserver with the graph preloaded starts a step in
+        # seconds where spawning takes ten.
+        {"max_concurrent": 1, "start_method": {"forkserver": {"preload_modules": ["assets.definitions"]}}}
+    ),
+)

@@ -1,0 +1,36 @@
+"""`winnow demo`: the whole graph over a crawl the project draws itself, then its weights held against the truth."""
+
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from assets.run import run_crawls
+from assets.settings import Settings
+from models.specification import TrainingSettings
+from pipeline.crawl.decode import DecodeSettings
+from pipeline.demo.crawl import read_truth, truth_path, write_demo_crawl
+from pipeline.demo.noise import DemoSettings
+from pipeline.demo.score import describe, score
+from pipeline.storage.artifacts import Store
+from pipeline.storage.tables import read_table
+
+#: Small enough for minutes on two cores, large enough for the recipes to differ.
+SETTINGS: Final = Settings(
+    images=DecodeSettings(image_size=40),
+    training=TrainingSettings(network="resnet18", epochs=12, batch_size=64),
+)
+JUDGED: Final = "kmeans-size"
+
+
+def run_demo(folder: Path, console: Console) -> None:
+    """Draw the crawl (unless it is there), run everything, and tell what was found and where to look."""
+    crawl, store = folder / "crawl", Store(folder / "store")
+    if not crawl.exists():
+        console.print("drawing a synthetic crawl: ten classes, 3,000 pictures, about 30% wrong labels ...")
+        write_demo_crawl(crawl, DemoSettings())
+    run_crawls(store, SETTINGS, [str(crawl)], console)
+    manifest = read_table(store.current("manifest", JUDGED).table("manifest"), ("path", "weight", "kept"))
+    console.print(f"\nWhat the weights of {JUDGED} found:", highlight=False)
+    console.print(describe(score(manifest, read_truth(truth_path(crawl)))), highlight=False, markup=False)
+    console.print(f"Look around: winnow ui --store {store.root}", highlight=False, soft_wrap=True)

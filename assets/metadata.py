@@ -1,0 +1,82 @@
+"""What the Dagster UI shows of an artifact: its figures, its columns, pictures and learning curves."""
+
+import base64
+import typing
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.settings import section_types
+from pipeline.report import charts
+from pipeline.report.charts import Curve
+from pipeline.storage.artifacts import Artifact
+from pipeline.storage.tables import read_table
+
+Metadata = dict[str, Any]
+
+if TYPE_CHECKING:
+    Outcome: TypeAlias = dg.MaterializeResult[None]
+else:
+    Outcome = dg.MaterializeResult  # Dagster knows the bare class as an annotation, not one with a parameter
+
+
+def columns(schema: pa.Schema) -> Metadata:
+    """The column schema of a table, for an asset's definition."""
+    described = [dg.TableColumn(field.name, str(field.type)) for field in schema]
+    return {"dagster/column_schema": dg.TableSchema(columns=described)}
+
+
+def figures(artifact: Artifact, rows: int | None = None) -> Metadata:
+    """An artifact's facts, where it lies, and whether anything was computed."""
+    shown: Metadata = {
+        name: dg.MetadataValue.json(value) if isinstance(value, dict | list) else value
+        for name, value in artifact.facts.items()
+        if value is not None
+    }
+    shown |= {"folder": dg.MetadataValue.path(str(artifact.folder)), "computed": artifact.made}
+    if rows is not None:
+        shown["dagster/row_count"] = rows
+    return shown
+
+
+def picture(image: bytes | None, kind: str = "jpeg") -> dg.MarkdownMetadataValue:
+    """An inline picture; its bytes are encoded, so nothing of a crawl reaches the UI's Markdown as text."""
+    if image is None:
+        return dg.MetadataValue.md("nothing to show")
+    return dg.MetadataValue.md(f"![picture](data:image/{kind};base64,{base64.b64encode(image).decode()})")
+
+
+def learning_curves(models: Sequence[Artifact]) -> dg.MarkdownMetadataValue:
+    """Val top-1 over epochs of several trainings, or their loss where there is no val split."""
+    curves, percent = [], True
+    for number, artifact in enumerate(models):
+        rows = read_table(artifact.table("curve")).to_pydict()
+        percent = None not in rows["val_top1"]
+        curves.append(Curve(number, tuple(rows["epoch"]), tuple(rows["val_top1"] if percent else rows["loss"])))
+    chart = charts.learning_curves(curves, [artifact.partition for artifact in models], percent)
+    return picture(chart, "svg+xml")
+
+
+def result(
+    artifacts: Artifact | list[Artifact], metadata: Metadata, checks: list[dg.AssetCheckResult] | None = None
+) -> Outcome:
+    """An asset's outcome: the data version is the artifacts' identity."""
+    listed = artifacts if isinstance(artifacts, list) else [artifacts]
+    version = "+".join(artifact.identity for artifact in listed)
+    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(version), check_results=checks or [])
+
+
+def launchpad(kind: type) -> dict[str, dg.Field]:
+    """A typed launchpad for one settings class: every field may be given; one left out is as the store has it."""
+    return {
+        name: dg.Field(dg.Noneable(_config_type(hint)), is_required=False, default_value=None)
+        for name, hint in section_types(kind).items()
+    }
+
+
+def _config_type(hint: Any) -> Any:
+    if typing.get_origin(hint) is tuple:
+        return [_config_type(typing.get_args(hint)[0])]
+    return {int: int, float: float, bool: bool, str: str}.get(hint, str)

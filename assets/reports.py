@@ -1,0 +1,62 @@
+"""Group `results`: the result table and the page a person reads."""
+
+import dagster as dg
+
+from assets.metadata import Outcome, columns, figures, result
+from assets.recipes import RECIPES
+from assets.resources import StoreResource
+from pipeline.records import SUMMARY
+from pipeline.stages.report import make_report
+from pipeline.stages.summary import make_summary
+from pipeline.storage.artifacts import seeded
+from pipeline.storage.tables import read_table
+
+PUBLISHED = {recipe.name: recipe.published for recipe in RECIPES.values() if recipe.published is not None}
+
+
+def trained_recipes(store: StoreResource) -> list[str]:
+    """The recipes that have predictions for every seed of the settings, in the order of `winnow recipes`."""
+    made, seeds = set(store.open().partitions("predictions")), store.settings().seeds
+    return [recipe for recipe in RECIPES if all(seeded(recipe, seed) in made for seed in seeds)]
+
+
+@dg.asset(
+    group_name="results",
+    deps=["predictions"],
+    kinds={"parquet"},
+    code_version="1",
+    metadata=columns(SUMMARY),
+    check_specs=[
+        dg.AssetCheckSpec("better_than_chance", asset="summary", description="Top-1 of every recipe beats guessing.")
+    ],
+)
+def summary(store: StoreResource) -> Outcome:
+    """Top-1 and top-5, overall and mean per class, of every recipe and seed."""
+    opened = store.open()
+    artifact = make_summary(opened, trained_recipes(store), store.settings().seeds)
+    rows = read_table(artifact.table("summary")).to_pylist()
+    chance = 1 / max(opened.current("listing", store.crawls()[0]).facts["classes"], 1)
+    worst = min((row["top1"] for row in rows), default=0.0)
+    check = dg.AssetCheckResult(
+        check_name="better_than_chance",
+        passed=worst > chance,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"worst_top1": worst, "chance": chance},
+    )
+    return result(artifact, figures(artifact, len(rows)) | {"table": dg.MetadataValue.md(_markdown(rows))}, [check])
+
+
+@dg.asset(group_name="results", deps=[summary], kinds={"html"}, code_version="1")
+def report(store: StoreResource) -> Outcome:
+    """One page: what came in, what was wrong with it, what each recipe gained, and the pictures behind it."""
+    artifact = make_report(store.open(), trained_recipes(store), published=PUBLISHED)
+    return result(artifact, figures(artifact))
+
+
+def _markdown(rows: list[dict[str, object]]) -> str:
+    names = SUMMARY.names
+    lines = [names, ["---"] * len(names)]
+    lines += [
+        [f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in names] for row in rows
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,139 @@
+"""All settings of a run in one object: `winnow.toml`, then the command line over it, kept with the store."""
+
+import dataclasses
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from assets.recipes import DEFAULT_RECIPES, recipe_named
+from models.specification import TrainingSettings
+from pipeline.crawl.decode import DecodeSettings
+from pipeline.crawl.settings import CrawlSettings
+from pipeline.evidence.kmeans import KMeansSettings
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or out of range; the message names it and the file it stands in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How the work is spread over the machine; nothing here changes what comes out of the data stages."""
+
+    #: worker processes and threads of the data stages, at least 1
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    #: training processes (torchrun --nproc-per-node), at least 1
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        for name in ("workers", "processes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"run.{name} must be at least 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything a user can decide; each part's settings are documented beside its algorithm."""
+
+    #: recipes to train, by name
+    recipes: tuple[str, ...] = DEFAULT_RECIPES
+    #: every recipe is trained once for each
+    seeds: tuple[int, ...] = (0,)
+    crawl: CrawlSettings = field(default_factory=CrawlSettings)
+    images: DecodeSettings = field(default_factory=DecodeSettings)
+    kmeans: KMeansSettings = field(default_factory=KMeansSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse unknown recipes and empty lists."""
+        if not self.recipes or not self.seeds:
+            raise ValueError("recipes and seeds must each name at least one")
+        for recipe in self.recipes:
+            recipe_named(recipe)
+
+
+def read_settings(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
+    """Settings of a TOML file with `overrides` over it.
+
+    Args:
+        file: a `winnow.toml`, or None for the defaults.
+        overrides: nested like the file; None values are left out, so that an option not given changes nothing.
+
+    Raises:
+        SettingsError: an unknown key, a wrong type or a value out of range.
+    """
+    where = str(file) if file is not None else "the command line"
+    try:
+        given = tomllib.loads(file.read_text(encoding="utf-8")) if file is not None else {}
+    except FileNotFoundError:
+        raise SettingsError(f"{where}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{where}: not valid TOML: {error}") from None
+    return settings_of(_merge(given, overrides), where)
+
+
+def settings_of(given: Mapping[str, Any], where: str) -> Settings:
+    """Settings from a nested mapping that came from `where`.
+
+    Raises:
+        SettingsError: an unknown key, a wrong type or a value out of range.
+    """
+    _refuse_unknown(Settings, given, "", where)
+    try:
+        return pydantic.TypeAdapter(Settings).validate_python(given)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"{where}: {key + ': ' if key else ''}{first['msg']}") from None
+
+
+def overridden(settings: Settings, section: str, values: Mapping[str, Any]) -> Settings:
+    """The settings with some fields of one section replaced; None values change nothing."""
+    told = {section: {name: value for name, value in values.items() if value is not None}}
+    return settings_of(_merge(dataclasses.asdict(settings), told), "the launchpad")
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        if isinstance(value, Mapping):
+            merged[key] = _merge(merged.get(key, {}), value)
+        elif value is not None:
+            merged[key] = value
+    return merged
+
+
+def _refuse_unknown(kind: type, given: Any, prefix: str, where: str) -> None:
+    if not isinstance(given, Mapping):
+        raise SettingsError(f"{where}: {prefix.rstrip('.')} must be a table, not {given!r}")
+    known = section_types(kind)
+    for key, value in given.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known are {', '.join(sorted(known))}"
+            raise SettingsError(f"{where}: unknown key {prefix}{key}{hint}")
+        if dataclasses.is_dataclass(known[key]):
+            _refuse_unknown(known[key], value, f"{prefix}{key}.", where)
+
+
+def section_types(kind: type) -> dict[str, Any]:
+    """The fields of a settings class and their types, `X | None` told as X."""
+    hints = typing.get_type_hints(kind)
+    return {item.name: _bare(hints[item.name]) for item in dataclasses.fields(kind)}
+
+
+def _bare(hint: Any) -> Any:
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        inner = [part for part in typing.get_args(hint) if part is not type(None)]
+        return inner[0] if len(inner) == 1 else hint
+    return hint

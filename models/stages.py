@@ -1,0 +1,103 @@
+"""Stages `model`, `features` and `predictions`: a job is written, run under torchrun, and its outputs published."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from models.launch import launch
+from models.specification import CrawlFolders, EncodingJob, TrainingJob, TrainingSettings
+from pipeline.records import Split
+from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of, seeded
+
+CODE_VERSION = "1"
+CLEAN_SPLITS: tuple[Split, ...] = ("val", "test")
+
+OnEvent = Callable[[dict[str, Any]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+    """What the three stages share: the store, its crawls, the processes to run on, and who hears of the progress."""
+
+    store: Store
+    crawls: Sequence[str]
+    processes: int
+    on_event: OnEvent
+
+    def make_model(self, recipe: str, seed: int, settings: TrainingSettings) -> Artifact:
+        """Train a recipe on its current manifest; a killed training goes on from its last checkpoint.
+
+        The number of processes is part of the identity: batch normalisation sees each process's part of a batch.
+
+        Raises:
+            TrainingError: the training failed; the message ends with what the worker said last.
+        """
+        manifest = self.store.current("manifest", recipe)
+        listings, images = self._decoded(self.crawls)
+
+        def build(draft: Draft) -> Facts:
+            job = TrainingJob(
+                manifest=manifest.table("manifest"),
+                crawls=_folders(listings, images),
+                classes=listings[0].facts["classes"],
+                settings=settings,
+                seed=seed,
+                out=draft.folder,
+            )
+            self._run(draft, job)
+            return draft.finished(0) or {}
+
+        told = {"settings": dataclasses.asdict(settings), "seed": seed, "processes": self.processes}
+        wanted = identity("model", CODE_VERSION, told, inputs_of([manifest, *images]))
+        return self.store.make("model", seeded(recipe, seed), wanted, build)
+
+    def make_features(self, crawl: str, model: Artifact) -> Artifact:
+        """The model's feature vector of every usable image of a crawl, shard by shard beside its pixels."""
+        listings, images = self._decoded([crawl])
+
+        def build(draft: Draft) -> Facts:
+            job = EncodingJob(
+                model=model.folder, outputs=("features",), crawls=_folders(listings, images), out=draft.folder
+            )
+            self._run(draft, job)
+            return {"images": images[0].facts["usable"], "model": model.partition}
+
+        wanted = identity("features", CODE_VERSION, {}, inputs_of([model, *images]))
+        return self.store.make("features", crawl, wanted, build)
+
+    def make_predictions(self, model: Artifact) -> Artifact:
+        """The model's logits of every usable val and test image of all crawls."""
+        listings, images = self._decoded(self.crawls)
+
+        def build(draft: Draft) -> Facts:
+            job = EncodingJob(
+                model=model.folder,
+                outputs=("logits",),
+                crawls=_folders(listings, images),
+                out=draft.folder,
+                splits=CLEAN_SPLITS,
+            )
+            self._run(draft, job)
+            return {"images": sum(record["rows"] for record in draft.files().values())}
+
+        wanted = identity("predictions", CODE_VERSION, {"splits": CLEAN_SPLITS}, inputs_of([model, *images]))
+        return self.store.make("predictions", model.partition, wanted, build)
+
+    def _decoded(self, crawls: Sequence[str]) -> tuple[list[Artifact], list[Artifact]]:
+        listings = [self.store.current("listing", crawl) for crawl in crawls]
+        return listings, [self.store.current("images", crawl) for crawl in crawls]
+
+    def _run(self, draft: Draft, job: TrainingJob | EncodingJob) -> None:
+        path = draft.folder / "job.json"
+        job.save(path)
+        try:
+            launch(path, self.processes, self.on_event)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _folders(listings: Sequence[Artifact], images: Sequence[Artifact]) -> tuple[CrawlFolders, ...]:
+    return tuple(
+        CrawlFolders(listing=listing.table("listing"), images=decoded.table("images"), pixels=decoded.table("pixels"))
+        for listing, decoded in zip(listings, images, strict=True)
+    )

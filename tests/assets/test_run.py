@@ -1,0 +1,96 @@
+"""`winnow run` over a whole small crawl: everything is there, nothing is made twice, only what hangs on a change is."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from pipeline.records import LISTING
+from tests.assets.conftest import SmallRun
+
+FIRST = [
+    "listing/crawl",
+    "images/crawl",
+    "manifest/baseline",
+    "model/baseline@0",
+    "features/crawl",
+    "evidence-kmeans/all",
+    "predictions/baseline@0",
+    "manifest/kmeans-size",
+    "model/kmeans-size@0",
+    "predictions/kmeans-size@0",
+    "summary/all",
+    "report/all",
+]
+
+
+def test_the_first_run_makes_every_stage_once(small_run: SmallRun) -> None:
+    assert small_run.work()[: len(FIRST)] == FIRST
+
+
+def test_a_second_run_computes_nothing_and_is_quick(small_run: SmallRun) -> None:
+    before, started = small_run.work(), time.monotonic()
+    said = small_run.run()
+    assert small_run.work_since(before) == []
+    assert "0 stages computed" in said
+    assert time.monotonic() - started < 60  # 15 s on an idle machine; here to notice that something trains
+
+
+def test_another_k_redoes_clusters_and_what_hangs_on_them(small_run: SmallRun) -> None:
+    settings = small_run.folder / "winnow.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace("clusters = 3", "clusters = 2"))
+    before = small_run.work()
+    small_run.run()
+    assert small_run.work_since(before) == [
+        "evidence-kmeans/all",
+        "manifest/kmeans-size",
+        "model/kmeans-size@0",
+        "predictions/kmeans-size@0",
+        "summary/all",
+        "report/all",
+    ]
+    settings.write_text(text)
+    before = small_run.work()
+    small_run.run()
+    assert small_run.work_since(before) == []  # both sets of clusters are kept
+
+
+def test_every_table_is_where_path_says_and_opens_in_duckdb_and_pandas(small_run: SmallRun) -> None:
+    names = ("listing", "images", "evidence/kmeans", "manifest/kmeans-size", "predictions/baseline", "summary")
+    folders = {name: Path(small_run.winnow("path", name).strip()) for name in names}
+    counts = {
+        name: duckdb.sql(f"select count(*) from read_parquet('{folder}/*.parquet')").fetchall()[0][0]  # noqa: S608
+        for name, folder in folders.items()
+    }
+    listing = pd.read_parquet(folders["listing"])
+    assert list(listing.columns) == LISTING.names
+    assert counts["listing"] == counts["images"] == counts["manifest/kmeans-size"] == len(listing) == 550
+    images = pd.read_parquet(folders["images"])
+    quarantined = images[images.status == "quarantined"]
+    assert len(images) == 550
+    assert (images.status == "usable").sum() + quarantined.reason.notna().sum() == 550
+    manifest = pd.read_parquet(folders["manifest/kmeans-size"])
+    kept = manifest[manifest.kept]
+    assert abs(kept.weight.mean() - 1) < 1e-5
+    assert set(manifest[~manifest.kept].weight) == {0}
+    predictions = pd.read_parquet(folders["predictions/baseline"])
+    assert len(predictions) == counts["predictions/baseline"] == 50
+    assert len(predictions.logits[0]) == listing.class_index.max() + 1
+
+
+def test_mistakes_end_as_one_line(small_run: SmallRun) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "assets.cli", "path", "manifest/absent", "--store", str(small_run.store)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"winnow: {small_run.store} holds no manifest of absent yet: "
+        "run `winnow run` (or materialise it in the UI) first\n"
+    )

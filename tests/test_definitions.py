@@ -1,0 +1,87 @@
+"""The graph as the UI sees it: complete, described, typed, and loaded by the webserver from the root."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.definitions import defs
+from assets.recipes import RECIPES
+
+ROOT = Path(__file__).resolve().parents[1]
+GRAPH = defs.get_repository_def().asset_graph
+ASSETS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
+
+
+def test_every_stage_is_an_asset() -> None:
+    assert ASSETS == [
+        "baseline_manifest",
+        "baseline_model",
+        "evidence_kmeans",
+        "features",
+        "images",
+        "listing",
+        "manifest",
+        "model",
+        "predictions",
+        "report",
+        "summary",
+    ]
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_every_asset_tells_what_it_is(name: str) -> None:
+    node = GRAPH.get(dg.AssetKey(name))
+    assert node.description
+    assert node.group_name in {"crawl", "baseline", "evidence", "recipes", "results"}
+    assert node.kinds
+    assert node.code_version
+
+
+def test_data_flows_as_designed() -> None:
+    parents = {name: {key.to_user_string() for key in GRAPH.get(dg.AssetKey(name)).parent_keys} for name in ASSETS}
+    assert parents["images"] == {"listing"}
+    assert parents["features"] == {"baseline_model", "images"}
+    assert parents["evidence_kmeans"] == {"listing", "images", "features"}
+    assert parents["manifest"] == {"listing", "images", "evidence_kmeans"}
+    assert parents["model"] == {"manifest"}
+    assert parents["predictions"] == {"model"}
+
+
+def test_partitions_are_crawls_and_recipes_only() -> None:
+    cut = {name: GRAPH.get(dg.AssetKey(name)).partitions_def for name in ASSETS}
+    crawls = {name for name, partitions in cut.items() if isinstance(partitions, dg.DynamicPartitionsDefinition)}
+    recipes = {name for name, partitions in cut.items() if isinstance(partitions, dg.StaticPartitionsDefinition)}
+    assert crawls == {"listing", "images", "features"}
+    assert recipes == {"manifest", "model", "predictions"}
+    assert cut["model"].get_partition_keys() == list(RECIPES)  # type: ignore[union-attr]
+
+
+def test_checks_exist() -> None:
+    checks = {(key.asset_key.to_user_string(), key.name) for key in GRAPH.asset_check_keys}
+    assert checks == {
+        ("listing", "no_duplicate_ids"),
+        ("listing", "something_listed"),
+        ("images", "nothing_lost"),
+        ("baseline_manifest", "weights_mean_one"),
+        ("baseline_manifest", "every_class_present"),
+        ("manifest", "weights_mean_one"),
+        ("manifest", "every_class_present"),
+        ("summary", "better_than_chance"),
+    }
+
+
+def test_the_launchpad_is_typed() -> None:
+    job = defs.resolve_implicit_global_asset_job_def()
+    good = {"ops": {"evidence_kmeans": {"config": {"clusters": 4}}}}
+    assert dg.validate_run_config(job, good)["ops"]["evidence_kmeans"]["config"]["clusters"] == 4
+    with pytest.raises(dg.DagsterInvalidConfigError, match="clusters"):
+        dg.validate_run_config(job, {"ops": {"evidence_kmeans": {"config": {"clusters": "many"}}}})
+    with pytest.raises(dg.DagsterInvalidConfigError, match="cluster"):
+        dg.validate_run_config(job, {"ops": {"evidence_kmeans": {"config": {"cluster": 4}}}})
+
+
+def test_the_webserver_imports_from_the_root() -> None:
+    subprocess.run([sys.executable, "-c", "import dagster_webserver.app"], cwd=ROOT, check=True, timeout=120)
