@@ -10,10 +10,10 @@ from assets.progress import ProgressReporter
 from assets.resources import StoreResource
 from assets.settings import overridden
 from pipeline.crawl.decode import DecodeSettings
-from pipeline.crawl.files import CrawlFiles
+from pipeline.crawl.detect import describe
 from pipeline.records import IMAGES, LISTING
 from pipeline.stages.images import make_images
-from pipeline.stages.listing import make_listing
+from pipeline.stages.listing import make_listing, picture_files
 from pipeline.storage.tables import read_table
 
 GROUP = "crawl"
@@ -35,10 +35,12 @@ def listing(
 ) -> Outcome:
     """Every picture a crawl lists: class, query, source, rank, texts and split; with the class catalogue."""
     crawl = store.crawl(context.partition_key)
-    artifact = make_listing(store.open(), crawl)
+    with progress.track(f"listing {crawl.name}", None, context.log.info) as advance:
+        artifact = make_listing(store.open(), crawl, on_progress=advance)
     listed = artifact.facts["listed"]
     doubles = listed - pc.count_distinct(read_table(artifact.table("listing"), ("image_id",))["image_id"]).as_py()
-    progress.say(f"{crawl.name}: {describe(artifact.facts)}")
+    if artifact.made:
+        progress.say(f"{crawl.name}: {describe(artifact.facts)}")
     checks = [
         dg.AssetCheckResult(check_name="no_duplicate_ids", passed=doubles == 0, metadata={"duplicates": doubles}),
         dg.AssetCheckResult(check_name="something_listed", passed=listed > 0, severity=dg.AssetCheckSeverity.WARN),
@@ -69,7 +71,7 @@ def images(
         artifact = make_images(
             store.open(),
             listed,
-            CrawlFiles(crawl.address),
+            picture_files(listed, crawl),
             settings.images,
             workers=settings.run.workers,
             on_progress=advance,
@@ -79,8 +81,3 @@ def images(
     check = dg.AssetCheckResult(check_name="nothing_lost", passed=whole, metadata=figures(artifact))
     metadata = figures(artifact, facts["listed"]) | {"sample": picture(decoded_sample(artifact))}
     return result(artifact, metadata, [check])
-
-
-def describe(facts: dict[str, int]) -> str:
-    """What a listing found, in one line."""
-    return str(facts)

@@ -16,8 +16,8 @@ LOG_EVERY_S = 5.0
 class ProgressReporter(Protocol):
     """Shows the advance of one stage at a time."""
 
-    def track(self, title: str, total: int, log: Log) -> AbstractContextManager[Advance]:
-        """A block in which `advance(n)` says that n more of `total` are done; `log` writes to the run's log."""
+    def track(self, title: str, total: int | None, log: Log) -> AbstractContextManager[Advance]:
+        """A block in which `advance(n)` says that n more of `total` (None: unknown) are done; `log` is the run's."""
         ...
 
     def say(self, text: str) -> None:
@@ -29,7 +29,7 @@ class LogProgress:
     """Progress as lines of the run's log: what the Dagster UI shows."""
 
     @contextmanager
-    def track(self, title: str, total: int, log: Log) -> Iterator[Advance]:
+    def track(self, title: str, total: int | None, log: Log) -> Iterator[Advance]:
         """See ProgressReporter."""
         started = last = time.monotonic()
         done = 0
@@ -40,13 +40,16 @@ class LogProgress:
             now = time.monotonic()
             if now - last >= LOG_EVERY_S and done:
                 last = now
-                remaining = (total - done) * (now - started) / done
-                log(f"{title}: {done:,} of {total:,}, about {remaining:.0f} s to go")
+                log(f"{title}: {done:,}" + (_to_go(done, total, now - started) if total else ""))
 
         yield advance
 
     def say(self, text: str) -> None:
         """Nothing: the UI has the run's own events."""
+
+
+def _to_go(done: int, total: int, seconds: float) -> str:
+    return f" of {total:,}, about {(total - done) * seconds / done:.0f} s to go"
 
 
 class TerminalProgress:
@@ -57,7 +60,7 @@ class TerminalProgress:
         self.console = console
 
     @contextmanager
-    def track(self, title: str, total: int, log: Log) -> Iterator[Advance]:  # noqa: ARG002 - the bar is the log here
+    def track(self, title: str, total: int | None, log: Log) -> Iterator[Advance]:  # noqa: ARG002 - the bar is the log here
         """See ProgressReporter."""
         columns = (
             TextColumn("{task.description}"),

@@ -12,7 +12,7 @@ from pipeline.stages.listing import Crawl
 from pipeline.storage.artifacts import Store
 
 
-class StoreResource(dg.ConfigurableResource[Store]):  # type: ignore[misc]
+class StoreResource(dg.ConfigurableResource[Store]):
     """The store all assets read and write, with the crawls and settings that `winnow run` recorded there."""
 
     root: str

@@ -86,7 +86,7 @@ class _Runner:
     def assets(self, names: list[str], partition: str | None = None) -> None:
         selection = dg.AssetSelection.assets(*names)
         result = dg.materialize(
-            list(defs.assets or []),
+            [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)],
             selection=selection,
             instance=self.instance,
             resources=self.resources,

@@ -92,7 +92,7 @@ def predictions(
     models = [opened.current("model", seeded(recipe, seed)) for seed in store.settings().seeds]
     artifacts = []
     for trained in models:
-        with trainer(context, store, progress, (f"predictions of {trained.partition}", 0)) as make:
+        with trainer(context, store, progress, (f"predictions of {trained.partition}", None)) as make:
             artifacts.append(make.make_predictions(trained))
     rows = sum(artifact.facts["images"] for artifact in artifacts)
     return result(artifacts, figures(artifacts[-1], rows))
@@ -118,7 +118,7 @@ def _train(
 
 @contextmanager
 def trainer(
-    context: dg.AssetExecutionContext, store: StoreResource, progress: ProgressReporter, task: tuple[str, int]
+    context: dg.AssetExecutionContext, store: StoreResource, progress: ProgressReporter, task: tuple[str, int | None]
 ) -> Iterator[Trainer]:
     """The training stages, wired so that the worker's events reach the terminal and the Dagster UI while it runs."""
     title, total = task
