@@ -1,0 +1,139 @@
+"""The Dagster UI as a person uses it: in a real headless browser, a recipe materialised by clicking."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.assets.conftest import ROOT, SmallRun
+
+CHROMIUM = shutil.which("chromium")
+PICTURES = ROOT / "build" / "screenshots"
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no `chromium` on the PATH to open the UI in"),
+]
+
+
+def until(ready: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:.0f} s"
+        time.sleep(0.5)
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/server_info", timeout=5) as reply:  # noqa: S310 - our own server
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def address(small_run: SmallRun) -> Iterator[str]:
+    """`winnow ui` over the small run's store."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "assets.cli", "ui", "--store", str(small_run.store), "--port", str(port)],
+        cwd=small_run.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}"), 120, "the start of the UI")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        opened = browser.new_page(viewport={"width": 1500, "height": 950})
+        opened.set_default_timeout(60_000)
+        yield opened
+        browser.close()
+
+
+def shoot(page: Page, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    path = PICTURES / f"{name}.png"
+    page.screenshot(path=path)
+    assert path.stat().st_size > 10_000
+
+
+def click_missing(page: Page, address: str, asset: str) -> None:
+    """Open an asset, choose its missing partitions and launch them."""
+    page.goto(f"{address}/assets/{asset}", wait_until="domcontentloaded")
+    page.get_by_role("button", name="Materialize…").click()
+    page.get_by_role("button", name="Missing", exact=True).click()
+    shoot(page, f"launch-{asset}")
+    page.get_by_role("button", name="Launch 1 run").click()
+
+
+def test_the_graph_shows_every_group(page: Page, address: str) -> None:
+    page.goto(f"{address}/asset-groups", wait_until="domcontentloaded")
+    for group in ("crawl", "baseline", "evidence", "recipes", "results"):
+        expect(page.get_by_text(group, exact=True).first).to_be_visible()
+    shoot(page, "groups")
+
+
+def test_an_asset_shows_rows_columns_checks_and_a_picture(page: Page, address: str) -> None:
+    page.goto(f"{address}/assets/images", wait_until="domcontentloaded")
+    expect(page.get_by_text("550", exact=True).first).to_be_visible()
+    expect(page.get_by_text("perceptual_hash").first).to_be_visible()
+    shoot(page, "images")
+    page.goto(f"{address}/assets/images?view=checks", wait_until="domcontentloaded")
+    expect(page.get_by_text("nothing_lost").first).to_be_visible()
+    shoot(page, "checks")
+
+
+def test_a_recipe_is_made_by_clicking(page: Page, address: str, small_run: SmallRun) -> None:
+    before = small_run.work()
+    click_missing(page, address, "manifest")
+    until(lambda: small_run.work_since(before) == ["manifest/class-reweight"], 120, "the manifest")
+    click_missing(page, address, "model")
+    until(lambda: "model/class-reweight@0" in small_run.work_since(before), 200, "the training")
+    page.goto(f"{address}/assets/model?view=events&partition=class-reweight", wait_until="domcontentloaded")
+    expect(page.get_by_text("val_top1").first).to_be_visible()
+    shoot(page, "curve")
+    assert small_run.work_since(before) == ["manifest/class-reweight", "model/class-reweight@0"]
+
+
+def test_the_report_of_the_run_opens_without_a_network(page: Page, small_run: SmallRun) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    path = Path(small_run.winnow("report").strip())
+    page.goto(path.as_uri())
+    expect(page.get_by_text("kmeans-size").first).to_be_visible()
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    shoot(page, "report-of-a-run")
