@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.records import predictions
-from pipeline.stages.summary import make_summary
+from pipeline.stages.summary import Row, best, make_summary
 from pipeline.storage.artifacts import Draft, Facts, NotMadeError, Store, seeded
 from pipeline.storage.tables import read_table, write_table
 
@@ -46,7 +46,19 @@ def test_scores_by_hand(tmp_path: Path) -> None:
     assert (first["images"], first["top1"], first["class_top1"]) == (4, 0.5, pytest.approx((2 / 3 + 0) / 2))
     assert first["top5"] == 1.0  # a tie stands in class order: class 1 is third behind 2 and 0
     assert rows["baseline", 1, "val"]["top1"] == 0
-    assert artifact.facts["best"] == {"recipe": "kmeans-size", "split": "test", "top1": 1.0, "seeds": 2}
+    assert artifact.facts["best"] == {"recipe": "kmeans-size", "chosen_on": "val", "split": "test", "top1": 1.0}
+
+
+def test_the_best_recipe_is_chosen_on_val_and_told_on_test() -> None:
+    rows: list[Row] = [
+        {"recipe": "a", "split": "val", "top1": 0.9},
+        {"recipe": "a", "split": "test", "top1": 0.2},
+        {"recipe": "b", "split": "val", "top1": 0.8},
+        {"recipe": "b", "split": "test", "top1": 0.7},
+    ]
+    assert best(rows) == {"recipe": "a", "chosen_on": "val", "split": "test", "top1": 0.2}
+    assert best(rows[1::2]) == {"recipe": "b", "chosen_on": "test", "split": "test", "top1": 0.7}
+    assert best([]) is None
 
 
 def test_a_missing_seed_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,415 @@
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.records import CLASSES, CURVE, EVIDENCE_KMEANS, IMAGES, LISTING, MANIFEST, predictions
+from pipeline.report.sheets import SheetSettings
+from pipeline.stages.report import ReportSettings, make_report, report_page
+from pipeline.stages.summary import make_summary
+from pipeline.storage.arrays import write_array
+from pipeline.storage.artifacts import Draft, Facts, Store, seeded
+from pipeline.storage.tables import write_table
+
+RECIPES = ["baseline", "weighed"]
+HOSTILE = "<script>alert(1)</script><img src=http://evil.example/x.png onerror=alert(2)>"
+NAMES = ["cat", 'dog"><script>alert(3)</script>', "empty"]
+
+NONE = "\N{EN DASH}"  # stands for "no figure", and between a lowest and a highest
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Image:
+    """One listed image of the made-up crawl."""
+
+    class_index: int
+    split: str = "train"
+    weight: float = 0.0
+    cluster: int = 0
+    reason: str | None = None
+    path: str | None = None
+
+
+#: Class 0: weights 1.5 1.5 0.25 (mean 1.083: one looks wrong). Class 1: one usable, one broken. Class 2: nothing.
+CRAWL = [
+    Image(0, weight=1.5),
+    Image(0, weight=1.5),
+    Image(0, weight=0.25, cluster=1),
+    Image(1, weight=0.75),
+    Image(1, reason="broken", path="pic\u202egpj.exe"),
+    *[Image(0, "val")] * 2,
+    *[Image(0, "test")] * 2,
+    *[Image(1, "test")] * 2,
+    Image(1, "val", reason="missing"),
+]
+#: Which of the four test images each recipe and seed recognises, and which of the two val images.
+RIGHT = {
+    ("baseline", 0): ([1, 1, 0, 0], [1, 0]),
+    ("baseline", 1): ([1, 0, 0, 0], [1, 0]),
+    ("weighed", 0): ([1, 1, 1, 0], [1, 1]),
+    ("weighed", 1): ([1, 1, 1, 1], [1, 1]),
+}
+
+
+def publish(draft: Draft, name: str, schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> Path:
+    path = draft.table(name) / "part-00000.parquet"
+    whole = [{**dict.fromkeys(schema.names), **row} for row in rows]
+    write_table(path, schema, [pa.Table.from_pylist(whole, schema=schema)])
+    return path
+
+
+def ids(crawl: str, images: Sequence[Image]) -> list[int]:
+    return [1000 * len(crawl) + k for k in range(len(images))]
+
+
+def add_listing(store: Store, crawl: str, images: Sequence[Image]) -> None:
+    rows: list[Row] = [
+        {"image_id": own, "crawl": crawl, "path": image.path or f"{k}.jpg", "class_index": image.class_index}
+        | {"split": image.split, "rank": k + 1, "title": HOSTILE if k == 0 else f"title {k}"}
+        for k, (own, image) in enumerate(zip(ids(crawl, images), images, strict=True))
+    ]
+    classes = [{"class_index": k, "wnid": f"n{k}", "lemmas": [name], "gloss": "a & b"} for k, name in enumerate(NAMES)]
+
+    def build(draft: Draft) -> Facts:
+        draft.finish(0, {publish(draft, "listing", LISTING, rows): 0, publish(draft, "classes", CLASSES, classes): 0})
+        return {}
+
+    store.make("listing", crawl, "l", build)
+
+
+def add_images(store: Store, crawl: str, images: Sequence[Image]) -> None:
+    usable = np.cumsum([image.reason is None for image in images])
+    rows: list[Row] = [
+        {"image_id": own, "status": "usable", "shard": 0, "row": int(usable[k]) - 1}
+        if image.reason is None
+        else {"image_id": own, "status": "quarantined", "reason": image.reason, "detail": HOSTILE}
+        for k, (own, image) in enumerate(zip(ids(crawl, images), images, strict=True))
+    ]
+
+    def build(draft: Draft) -> Facts:
+        pixels = draft.table("pixels") / "part-00000.npy"
+        with write_array(pixels, (int(usable[-1]), 16, 16, 3), np.uint8) as out:
+            out[:] = np.arange(usable[-1])[:, None, None, None] * 20
+        draft.finish(0, {publish(draft, "images", IMAGES, rows): 0, pixels: 0})
+        return {}
+
+    store.make("images", crawl, "i", build)
+
+
+def add_crawl(store: Store, crawl: str, images: Sequence[Image]) -> None:
+    add_listing(store, crawl, images)
+    add_images(store, crawl, images)
+
+
+def add_tables(store: Store, stage: str, partition: str, name: str, schema: pa.Schema, rows: Sequence[Row]) -> None:
+    def build(draft: Draft) -> Facts:
+        draft.finish(0, {publish(draft, name, schema, rows): len(rows)})
+        return {}
+
+    store.make(stage, partition, "t", build)
+
+
+def add_weights(store: Store, crawl: str, images: Sequence[Image]) -> None:
+    own = [(k, image) for k, image in zip(ids(crawl, images), images, strict=True)]
+    manifest = [
+        {"image_id": k, "path": "x", "class_index": image.class_index, "weight": image.weight, "repeats": 1}
+        | {"stage": 0, "kept": image.weight > 0, "reason": "so"}
+        for k, image in own
+    ]
+    add_tables(store, "manifest", "weighed", "manifest", MANIFEST, manifest)
+    trained = [(k, image) for k, image in own if image.split == "train" and image.reason is None]
+    clusters = [{"image_id": k, "cluster": image.cluster, "cluster_share": 0.5, "distance": 0} for k, image in trained]
+    add_tables(store, "evidence-kmeans", "all", "evidence", EVIDENCE_KMEANS, clusters)
+
+
+def add_training(store: Store, splits: Sequence[str] = ("val", "test")) -> None:
+    tested = [
+        (own, image)
+        for own, image in zip(ids("shop", CRAWL), CRAWL, strict=True)
+        if image.split in splits and image.reason is None
+    ]
+    for (recipe, seed), (test, val) in RIGHT.items():
+        queue = {"test": list(test), "val": list(val)}
+        rows = []
+        for own, image in tested:
+            logits = [0.0, 0.0, 0.0]
+            logits[image.class_index if queue[image.split].pop(0) else 2] = 1.0
+            told = {"image_id": own, "seed": seed, "split": image.split, "class_index": image.class_index}
+            rows.append(told | {"logits": np.array(logits, np.float16)})
+        add_tables(store, "predictions", seeded(recipe, seed), "predictions", predictions(3), rows)
+        curve = [
+            {"seed": seed, "epoch": epoch, "images": 4 * epoch, "loss": 1 / epoch, "learning_rate": 0.1, "seconds": 1.0}
+            | ({"val_top1": 0.25 * epoch} if "val" in splits else {})
+            for epoch in (1, 2, 3)
+        ]
+        add_tables(store, "model", seeded(recipe, seed), "curve", CURVE, curve)
+    make_summary(store, RECIPES, [0, 1])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A whole run: one crawl, two recipes, two seeds."""
+    made = Store(tmp_path / "store")
+    add_crawl(made, "shop", CRAWL)
+    add_weights(made, "shop", CRAWL)
+    add_training(made)
+    return made
+
+
+class Reader(HTMLParser):
+    """What a browser would make of the page: its elements, the cells of its tables, and all of its words."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.cells: list[list[list[str]]] = []  # of each table row, the pieces of text of each cell
+        self.pieces: list[str] = []
+        self.inside = False
+        self.feed(html)
+        self.words = " ".join(" ".join(self.pieces).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.cells.append([])
+        elif tag in {"td", "th"}:
+            self.cells[-1].append([])
+            self.inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside and tag not in {"td", "th"}
+
+    def handle_data(self, data: str) -> None:
+        self.pieces.append(data)
+        if self.inside:
+            self.cells[-1][-1].append(data)
+
+    def row(self, *start: str) -> list[str]:
+        """The first table row whose first cell holds the first word and which holds all the others."""
+        told = [[" ".join(" ".join(cell).split()) for cell in row] for row in self.cells]
+        return next(row for row in told if row and start[0] in row[0] and all(word in row for word in start[1:]))
+
+
+def read(store: Store, recipes: Sequence[str] = RECIPES, settings: ReportSettings | None = None) -> Reader:
+    make_report(store, recipes, {"baseline": 73.6}, settings)
+    return Reader(report_page(store).read_text(encoding="utf-8"))
+
+
+def test_result_table_equals_the_figures_worked_by_hand(store: Store) -> None:
+    page = read(store)
+    # baseline on test: 2/4 and 1/4; weighed: 3/4 and 4/4. The third class never wins a top-5 of three classes.
+    baseline = page.row("baseline", "73.6")
+    assert baseline[1:4] == ["2", f"37.5 25.0{NONE}50.0", NONE]
+    weighed = page.row("weighed", "+50.0")
+    assert weighed[1:5] == ["2", f"87.5 75.0{NONE}100.0", "+50.0", f"100.0 100.0{NONE}100.0"]
+    assert weighed[-1] == NONE  # nothing published was given
+    assert "+50.0 points top-1" in page.words
+    # per image differences of the two seeds' means: 0, .5, 1, .5; deviation sqrt(1/6), error half of it
+    low, high = 50 - 196 * (1 / 6) ** 0.5 / 2, 50 + 196 * (1 / 6) ** 0.5 / 2
+    assert f"on 4 test images; 95% interval {low:+.1f} to {high:+.1f}: a gain." in page.words
+
+
+def test_accounting_and_classes_equal_the_figures_worked_by_hand(store: Store) -> None:
+    page = read(store)
+    assert page.row("shop", "yes") == ["shop", "5", "3", "4", "12", "10", "2", "yes", "missing 1, broken 1"]
+    # three usable, mean weight 3.25 / 3, one of three below half of it; two clusters; baseline 3/4, weighed 4/4 on test
+    assert page.row("cat")[1:] == ["3", "0", "1.08", "33.3", "2", "75.0", "100.0"]
+    assert page.row("dog")[1:] == ["1", "1", "0.75", "0.0", "1", "0.0", "75.0"]
+    assert page.row("empty")[1:] == ["0", "0", NONE, NONE, "0", NONE, NONE]
+    assert "25.0% look wrong" in page.words  # one of four
+
+
+def test_nothing_of_the_crawl_becomes_markup(store: Store) -> None:
+    page = read(store)
+    html = report_page(store).read_text(encoding="utf-8")
+    assert "<script" not in html.lower()
+    assert HOSTILE in page.words  # shown, as text
+    assert any(attrs.get("title", "") and HOSTILE in str(attrs["title"]) for _, attrs in page.tags)
+    assert "\u202e" not in html
+    assert "pic⟨U+202E⟩gpj.exe" in page.words
+    assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on") or name == "style"]
+
+
+def test_the_page_loads_nothing_and_says_so_to_the_browser(store: Store) -> None:
+    page = read(store)
+    html = report_page(store).read_text(encoding="utf-8")
+    addresses = [
+        str(attrs[name]) for _, attrs in page.tags for name in ("src", "href", "srcset", "data") if name in attrs
+    ]
+    assert len(addresses) > 10
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    (policy,) = [attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    parts = {name: value for name, _, value in (part.strip().partition(" ") for part in str(policy).split(";"))}
+    assert parts["default-src"] == "'none'"
+    assert parts["img-src"] == "data:"
+    assert parts["style-src"] == f"'sha256-{digest}'"
+    assert "script-src" not in parts
+
+
+def test_equal_runs_give_equal_bytes_and_no_second_work(store: Store) -> None:
+    first = make_report(store, RECIPES, {})
+    before = (first.folder / "report.html").read_bytes()
+    assert not make_report(store, RECIPES, {}).made
+    shutil.rmtree(first.folder)
+    assert make_report(store, RECIPES, {}).made
+    assert (first.folder / "report.html").read_bytes() == before
+
+
+def test_what_changes_the_page_changes_its_identity(store: Store) -> None:
+    first = make_report(store, RECIPES, {})
+    assert make_report(store, RECIPES, {"baseline": 1.0}).identity != first.identity
+    assert make_report(store, RECIPES[:1], {}).identity != first.identity
+    smaller = ReportSettings(sheets=SheetSettings(ends=1))
+    assert make_report(store, RECIPES, {}, smaller).identity != first.identity
+
+
+def test_sheets_hold_the_heaviest_the_lightest_and_the_clusters(store: Store) -> None:
+    page = read(store)
+    sheets = [str(attrs["alt"]) for tag, attrs in page.tags if tag == "img" and " picture" in str(attrs["alt"])]
+    assert sheets[:4] == [
+        "Heaviest: 2 pictures",
+        "Lightest: 1 picture",
+        "Cluster 0: 2 pictures",
+        "Cluster 1: 1 picture",
+    ]
+    assert page.row("Lightest")[1:] == ["0.25", "3", "title 2", "2.jpg"]
+    assert page.row("Cluster 1")[1:] == ["0.25", "3", "title 2", "2.jpg"]
+
+
+def test_classes_beyond_the_limit_are_named(store: Store) -> None:
+    page = read(store, settings=ReportSettings(sheets=SheetSettings(classes=1)))
+    assert "1 class without pictures here" in page.words
+    assert sum(tag == "details" and attrs.get("class") == "class" for tag, attrs in page.tags) == 1
+
+
+def test_an_empty_store_gives_a_page_that_says_so(tmp_path: Path) -> None:
+    words = read(Store(tmp_path / "store")).words
+    for sentence in ("No crawl has been listed yet", "baseline has not been trained", "No stage has been computed yet"):
+        assert sentence in words
+
+
+def test_a_crawl_that_is_only_listed_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    add_listing(store, "shop", CRAWL)
+    page = read(store)
+    assert "Crawl shop is listed but not decoded" in page.words
+    assert page.row("shop", "not decoded yet")[4] == "12"
+
+
+def test_missing_weights_clusters_and_trainings_are_told(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    add_crawl(store, "shop", CRAWL)
+    page = read(store)
+    for sentence in ("have not been clustered", "no weights are shown", "weighed has not been trained"):
+        assert sentence in page.words
+    assert page.row("cat")[1:] == ["3", "0", NONE, NONE, NONE]
+    assert "A sample: 3 pictures" in [attrs.get("alt") for _, attrs in page.tags]
+
+
+@pytest.mark.parametrize(("split", "told"), [("val", "There is no test split"), ("test", "There is no val split")])
+def test_a_missing_split_is_told(tmp_path: Path, split: str, told: str) -> None:
+    store = Store(tmp_path / "store")
+    add_crawl(store, "shop", CRAWL)
+    add_weights(store, "shop", CRAWL)
+    add_training(store, [split])
+    page = read(store)
+    assert told in page.words
+    assert f"{split} images; 95% interval" in page.words
+    other = {"val": "test", "test": "val"}[split]
+    assert f"{other} · " not in page.words
+
+
+def test_a_recipe_not_yet_trained_leaves_the_others_standing(store: Store) -> None:
+    page = read(store, [*RECIPES, "later"])
+    assert "Recipe later has not been trained and scored." in page.words
+    assert page.row("weighed", "+50.0")
+    assert page.row("cat")[-1] == NONE
+
+
+def test_a_class_wholly_in_quarantine_and_a_crawl_without_a_usable_image(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    add_crawl(store, "shop", [Image(1, reason="empty"), Image(1, reason="broken")])
+    page = read(store)
+    assert page.row("shop", "yes")[4:8] == ["2", "0", "2", "yes"]
+    assert page.row("dog")[1:3] == ["0", "2"]
+    assert "no decoded training image" in page.words
+
+
+def test_several_crawls_are_accounted_apart_and_pictured_together(store: Store) -> None:
+    add_crawl(store, "later", [Image(0, path="late.jpg"), Image(0, reason="timeout"), Image(2)])
+    page = read(store)
+    assert page.row("shop", "yes")[4:7] == ["12", "10", "2"]
+    assert page.row("later", "yes")[4:] == ["3", "2", "1", "yes", "timeout 1"]
+    # the manifest does not know the new images yet: they weigh nothing and are in no cluster
+    assert page.row("cat")[1:6] == ["4", "1", "0.81", "50.0", "2"]
+    assert page.row("empty")[1:6] == ["1", "0", "0.00", "0.0", "0"]
+    assert page.row("Lightest")[1:] == ["0.00", "1", HOSTILE, "late.jpg"]
+    assert page.row("Cluster 1")[1:] == ["0.25", "3", "title 2", "2.jpg"]  # of the crawl read second
+
+
+def test_stage_times_are_the_newest_of_what_is_current(store: Store) -> None:
+    took = [("listing", "shop", "l", 50.0), ("listing", "shop", "l", 2.0), ("listing", "shop", "replaced", 9.0)]
+    took += [
+        ("predictions", "baseline@0", "t", 70.0),
+        ("predictions", "baseline@1", "t", 20.0),
+        ("report", "all", "x", 7.0),
+    ]
+    lines = [
+        {"stage": stage, "partition": partition, "identity": identity, "seconds": seconds, "peak_mb": 100 + seconds}
+        for stage, partition, identity, seconds in took
+    ]
+    (store.root / "work.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    page = read(store)
+    assert page.row("listing", "2.0 s") == ["listing", "shop", "2.0 s", "102 MB"]
+    assert page.row("predictions", "90.0 s") == ["predictions", "baseline@0, baseline@1", "90.0 s", "170 MB"]
+    assert page.row("Together")[2:] == ["92.0 s", "170 MB"]
+
+
+@pytest.mark.browser
+def test_the_page_in_a_real_browser(store: Store) -> None:
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        pytest.skip("no chromium on this machine: the report cannot be opened in a browser")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    read(store)
+    address = report_page(store).resolve().as_uri()
+    pictures = Path(__file__).resolve().parents[2] / "build" / "screenshots"
+    pictures.mkdir(parents=True, exist_ok=True)
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    quiet += ["--disable-component-update", "--disable-sync"]
+    said: list[str] = []
+    asked: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=quiet)
+        for name, width in (("report", 1280), ("report-phone", 390)):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(address)
+            assert page.locator("#result-table").is_visible()
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")  # no sideways scrolling
+            broken = "[...document.images].filter(image => !image.complete || !image.naturalWidth).length"
+            assert page.evaluate(broken) == 0
+            assert page.evaluate("getComputedStyle(document.querySelector('.card')).borderRadius") == "10px"
+            page.locator("a[href='#class-1']").first.click()
+            assert page.locator("#class-1").is_visible()  # the link opened the class
+            page.screenshot(path=pictures / f"{name}.png", full_page=True)
+        browser.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [address, address]
