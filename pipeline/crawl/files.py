@@ -1,8 +1,11 @@
 """Reading the bytes of an untrusted crawl: never outside its folder, never more than the limit."""
 
+import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 import fsspec
 
@@ -20,10 +23,20 @@ class DefectError(Exception):
 
 
 @dataclass(frozen=True)
+class Entry:
+    """One file or folder of a crawl."""
+
+    path: str  # inside the crawl, "/"-separated
+    size: int | None  # bytes; None: a folder
+    mark: str | None = None  # the object store's own mark of the content (ETag), where it has one
+
+
+@dataclass(frozen=True)
 class CrawlFiles:
     """The files below one address: a local folder or any fsspec address (`s3://bucket/prefix`). Cheap to pickle."""
 
     address: str
+    skip: frozenset[str] = frozenset()  # paths inside that do not belong to the crawl: no listing shows them
 
     @property
     def local(self) -> Path | None:
@@ -56,6 +69,65 @@ class CrawlFiles:
             raise DefectError("broken", f"its container ends after {len(data)} of {size} bytes")
         return data
 
+    def entries(self, folder: str = "") -> list[Entry]:
+        """The files and folders directly in `folder`, sorted by path; nothing where there is no such folder.
+
+        Names with a leading dot are left out. A symbolic link counts as a file, so that nothing outside is walked.
+
+        Raises:
+            DefectError: outside-crawl, for a folder that leaves the crawl.
+        """
+        parts = inner_parts(folder) if folder else ()
+        root = self.local
+        found = self._list_remote(parts) if root is None else _list_local(root, parts)
+        named = [Entry("/".join((*parts, name)), size, mark) for name, size, mark in found if name[:1] not in {"", "."}]
+        return sorted((entry for entry in named if entry.path not in self.skip), key=lambda entry: entry.path)
+
+    def walk(self, folder: str = "") -> Iterator[Entry]:
+        """Every file below `folder`, in a fixed order, one folder in memory at a time."""
+        waiting = [folder]
+        while waiting:
+            found = self.entries(waiting.pop())
+            yield from (entry for entry in found if entry.size is not None)
+            waiting += [entry.path for entry in reversed(found) if entry.size is None]
+
+    def open(self, path: str) -> BinaryIO:
+        """A stream of one file's bytes.
+
+        Raises:
+            DefectError: missing, outside-crawl or unreadable.
+        """
+        parts = inner_parts(path)
+        root = self.local
+        try:
+            if root is not None:
+                return _plain_file(root, parts).open("rb")
+            filesystem, base = fsspec.core.url_to_fs(self.address)
+            stream: BinaryIO = filesystem.open("/".join((base.rstrip("/"), *parts)), "rb")
+        except (FileNotFoundError, NotADirectoryError):
+            raise DefectError("missing") from None
+        except (OSError, ValueError) as error:
+            raise DefectError("unreadable", str(error)) from None
+        return stream
+
+    def _list_remote(self, parts: tuple[str, ...]) -> list[tuple[str, int | None, str | None]]:
+        # Without the listing cache, or a walk would keep the whole crawl's listing in memory.
+        filesystem, base = fsspec.core.url_to_fs(self.address, use_listings_cache=False)
+        folder = "/".join((base.rstrip("/"), *parts))
+        try:
+            found: list[dict[str, Any]] = filesystem.ls(folder, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        inside = [info for info in found if info["name"].strip("/") != folder.strip("/")]
+        return [
+            (
+                info["name"].rstrip("/").rsplit("/", 1)[-1],
+                None if info["type"] == "directory" else info["size"],
+                _mark(info),
+            )
+            for info in inside
+        ]
+
     def _read_remote(self, parts: tuple[str, ...], offset: int, wanted: int) -> bytes:
         filesystem, root = fsspec.core.url_to_fs(self.address)
         try:
@@ -79,14 +151,36 @@ def inner_parts(path: str) -> tuple[str, ...]:
     return parts
 
 
-def _read_local(root: Path, parts: tuple[str, ...], offset: int, wanted: int) -> bytes:
-    path = root.joinpath(*parts)
+def _mark(info: dict[str, Any]) -> str | None:
+    return next((str(info[key]) for key in ("ETag", "etag", "md5Hash") if info.get(key)), None)
+
+
+def _list_local(root: Path, parts: tuple[str, ...]) -> list[tuple[str, int | None, str | None]]:
     try:
-        found = path.stat()
-        # A symbolic link may point anywhere, a device or pipe may never end: only plain files inside the crawl count.
-        if not stat.S_ISREG(found.st_mode) or not path.resolve().is_relative_to(root.resolve()):
-            raise DefectError("outside-crawl", "not a plain file of this crawl")
-        with path.open("rb") as stream:
+        with os.scandir(root.joinpath(*parts)) as found:
+            return [
+                (
+                    entry.name,
+                    None if entry.is_dir(follow_symlinks=False) else entry.stat(follow_symlinks=False).st_size,
+                    None,
+                )
+                for entry in found
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _plain_file(root: Path, parts: tuple[str, ...]) -> Path:
+    path = root.joinpath(*parts)
+    # A symbolic link may point anywhere, a device or pipe may never end: only plain files inside the crawl count.
+    if not stat.S_ISREG(path.stat().st_mode) or not path.resolve().is_relative_to(root.resolve()):
+        raise DefectError("outside-crawl", "not a plain file of this crawl")
+    return path
+
+
+def _read_local(root: Path, parts: tuple[str, ...], offset: int, wanted: int) -> bytes:
+    try:
+        with _plain_file(root, parts).open("rb") as stream:
             stream.seek(offset)
             return stream.read(wanted)
     except (FileNotFoundError, NotADirectoryError):
