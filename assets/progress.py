@@ -63,7 +63,7 @@ class TerminalProgress:
     def track(self, title: str, total: int | None, log: Log) -> Iterator[Advance]:  # noqa: ARG002 - the bar is the log here
         """See ProgressReporter."""
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

@@ -65,3 +65,9 @@ def record(store: Store, settings: Settings, crawls: Iterable[Crawl]) -> None:
     store.write_document("settings", dataclasses.asdict(settings))
     known = recorded_crawls(store) | {crawl.name: crawl for crawl in crawls}
     store.write_document("crawls", {name: dataclasses.asdict(crawl) for name, crawl in known.items()})
+
+
+def forget(store: Store, crawl: str) -> None:
+    """Take a crawl out of those the store knows."""
+    known = {name: dataclasses.asdict(one) for name, one in recorded_crawls(store).items() if name != crawl}
+    store.write_document("crawls", known)

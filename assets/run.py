@@ -12,7 +12,7 @@ from rich.console import Console
 from assets.definitions import defs
 from assets.partitions import CRAWLS
 from assets.progress import ProgressReporter, TerminalProgress
-from assets.resources import StoreResource, record
+from assets.resources import StoreResource, forget, record
 from assets.settings import Settings
 from pipeline.stages.listing import Crawl, crawl_name
 from pipeline.stages.report import report_page
@@ -37,7 +37,8 @@ def dagster_instance(store: Store) -> Iterator[dg.DagsterInstance]:
 def run_crawls(store: Store, settings: Settings, addresses: Sequence[str], console: Console) -> None:
     """`winnow run`: every stage over every crawl, then what was computed and where to look."""
     started, before = time.time(), len(store.work())
-    crawls = [Crawl(name=crawl_name(at), address=at, settings=settings.crawl) for at in addresses]
+    whole = [at if "://" in at else str(Path(at).resolve()) for at in addresses]
+    crawls = [Crawl(name=crawl_name(at), address=at, settings=settings.crawl) for at in whole]
     page = run_graph(store, settings, crawls, TerminalProgress(console))
     made, seconds = len(store.work()) - before, time.time() - started
     console.print(f"{made} stages computed in {seconds:.0f} s; everything else stood from before", highlight=False)
@@ -58,7 +59,8 @@ def run_graph(store: Store, settings: Settings, crawls: Iterable[Crawl], progres
         instance.add_dynamic_partitions(str(CRAWLS.name), known)
         run = _Runner(instance, resource, progress)
         for crawl in known:
-            run.assets(["listing", "images"], crawl)
+            run.listing(crawl)
+            run.assets(["images"], crawl)
         run.assets(["baseline_manifest", "baseline_model"])
         for crawl in known:
             run.assets(["features"], crawl)
@@ -81,17 +83,29 @@ class _Runner:
 
     def __init__(self, instance: dg.DagsterInstance, store: StoreResource, progress: ProgressReporter) -> None:
         self.instance = instance
+        self.store = store
         self.resources = {"store": store, "progress": progress}
 
+    def listing(self, crawl: str) -> None:
+        """List a crawl; one that cannot be read at all is not kept with the store, where it would block later runs."""
+        store = self.store.open()
+        try:
+            self.assets(["listing"], crawl)
+        except ValueError:
+            if crawl not in store.partitions("listing"):
+                forget(store, crawl)
+                self.instance.delete_dynamic_partition(str(CRAWLS.name), crawl)
+            raise
+
     def assets(self, names: list[str], partition: str | None = None) -> None:
-        selection = dg.AssetSelection.assets(*names)
-        result = dg.materialize(
-            [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)],
-            selection=selection,
-            instance=self.instance,
-            resources=self.resources,
-            partition_key=partition,
-            run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
-        )
-        if not result.success:
-            raise RuntimeError(f"{', '.join(names)} failed")
+        try:
+            dg.materialize(
+                [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)],
+                selection=dg.AssetSelection.assets(*names),
+                instance=self.instance,
+                resources=self.resources,
+                partition_key=partition,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # the error itself is told
+            )
+        except dg.DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None

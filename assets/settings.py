@@ -94,7 +94,8 @@ def settings_of(given: Mapping[str, Any], where: str) -> Settings:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{where}: {key + ': ' if key else ''}{first['msg']}") from None
+        told = first.get("ctx", {}).get("error", first["msg"])
+        raise SettingsError(f"{where}: {key + ': ' if key else ''}{told}") from None
 
 
 def overridden(settings: Settings, section: str, values: Mapping[str, Any]) -> Settings:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.policy.decision import Decision, mean_one
 from pipeline.records import DEFECTS, EVIDENCE, MANIFEST, SPLITS
-from pipeline.stages.population import Population, align, listed_paths, read_population
+from pipeline.stages.population import Population, align, listed_paths, read_population, shared_catalogue
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import read_table, write_table
 
@@ -46,6 +46,7 @@ def make_manifest(store: Store, recipe: str, policy: Policy, crawls: Sequence[st
     evidence = {name: store.current(f"evidence-{name}") for name in policy.evidence}
 
     def build(draft: Draft) -> Facts:
+        shared_catalogue(listings)
         population = read_population(listings, images)
         trainable = population.trainable
         columns: dict[str, npt.NDArray[Any]] = {}

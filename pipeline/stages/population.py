@@ -63,6 +63,23 @@ def read_population(listings: Sequence[Artifact], images: Sequence[Artifact]) ->
     return Population(**{name: np.concatenate(arrays) for name, arrays in columns.items()})
 
 
+def shared_catalogue(listings: Sequence[Artifact]) -> pa.Table:
+    """The class catalogue that all crawls of a store share.
+
+    Raises:
+        ValueError: two crawls number their classes differently.
+    """
+    first, *others = listings
+    catalogue = read_table(first.table("classes"))
+    for other in others:
+        if not read_table(other.table("classes"), ("wnid",)).equals(catalogue.select(["wnid"])):
+            raise ValueError(
+                f"crawls {first.partition} and {other.partition} have different classes: give both the same list with "
+                "crawl.catalogue in winnow.toml, or keep them in different stores"
+            )
+    return catalogue
+
+
 def listed_paths(listings: Sequence[Artifact], rows: int) -> Iterator[pa.Array]:
     """The `path` column of all crawls in the population's order, at most `rows` at a time."""
     for listing in listings:

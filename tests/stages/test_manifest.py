@@ -58,6 +58,14 @@ def test_only_a_changed_input_makes_it_again(tmp_path: Path) -> None:
     assert make_manifest(store, "kmeans-size", policy, ["a", "bb"]).made
 
 
+def test_crawls_with_different_classes_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    add_crawl(store, "a", [Picture(0, (1, 1))], classes=2)
+    add_crawl(store, "bb", [Picture(0, (1, 1))], classes=3)
+    with pytest.raises(ValueError, match="crawls a and bb have different classes"):
+        make_manifest(store, "baseline", recipe_named("baseline").policy, ["a", "bb"])
+
+
 def test_a_class_with_nothing_usable_is_told_and_a_crawl_with_nothing_is_refused(tmp_path: Path) -> None:
     store, policy = Store(tmp_path), recipe_named("baseline").policy
     add_crawl(store, "a", [Picture(0, (1, 1)), Picture(1, None)])
