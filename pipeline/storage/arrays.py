@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 def write_array(path: Path, shape: Sequence[int], dtype: npt.DTypeLike) -> Iterator[Array]:
     """A writable memory map of a new `.npy` file, published when the block ends without an exception."""
     with atomic_file(path) as temporary:
-        array = _create(temporary, tuple(shape), dtype)
+        array = _create(temporary, tuple(map(int, shape)), dtype)  # a numpy integer would spoil the header
         yield array
         if isinstance(array, np.memmap):
             array.flush()

@@ -1,0 +1,97 @@
+"""Starting a job under torchrun and ending it: no process outlives the call. No torch here."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+TAIL_LINES = 40  # of the error output that an error quotes
+GRACE_SECONDS = 20.0  # from SIGTERM to SIGKILL: time to write a checkpoint
+Event = dict[str, Any]
+
+
+class TrainingError(RuntimeError):
+    """A job's processes failed; the message holds the cause, the exit status and the last lines they wrote."""
+
+
+def launch(job_file: Path, processes: int, on_event: Callable[[Event], None]) -> None:
+    """Run a saved job on this machine and return when it is done.
+
+    Args:
+        job_file: what `TrainingJob.save` or `EncodingJob.save` wrote.
+        processes: of the job, at least 1; one per device where there are several.
+        on_event: told each event of rank 0 as it happens (see `models.worker`), in the calling thread.
+
+    Raises:
+        ValueError: `processes` is below 1.
+        TrainingError: a process failed. What was finished or saved as a checkpoint stays, and the next call goes on.
+    """
+    if processes < 1:
+        raise ValueError(f"processes must be at least 1, not {processes}")
+    cause = "no process told a cause"
+    with _started(job_file, processes) as (gang, tail):
+        for event in _events(gang.stdout):
+            if event["event"] == "error":
+                cause = event["text"]
+            else:
+                on_event(event)
+        status = gang.wait()
+    if status != 0:
+        raise TrainingError(f"{job_file.name} failed with exit status {status}: {cause}\n" + "".join(tail))
+
+
+@contextlib.contextmanager
+def _started(job_file: Path, processes: int) -> Iterator[tuple[subprocess.Popen[str], deque[str]]]:
+    """The running gang and the latest lines of its error output; all of it has ended when the block is left."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    with subprocess.Popen(
+        [*command, "-m", "models.worker", str(job_file.resolve()), "watched"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # a Ctrl-C at the terminal reaches this process alone, which then ends the others
+    ) as gang:
+        tail: deque[str] = deque(maxlen=TAIL_LINES)
+        reader = threading.Thread(target=tail.extend, args=(gang.stderr,), daemon=True)
+        reader.start()
+        try:
+            yield gang, tail
+        finally:
+            _end(gang)
+            reader.join()
+
+
+def _end(gang: subprocess.Popen[str]) -> None:
+    """End torchrun and its workers: asked first, so that a training saves a checkpoint, then by force.
+
+    torchrun puts every worker in a session of its own, where no signal to its group arrives. Should torchrun or this
+    very process be killed, the workers end by themselves: their standard input closes, or their parent is gone.
+    """
+    if gang.poll() is not None:
+        return
+    torchrun = psutil.Process(gang.pid)
+    members = [torchrun, *torchrun.children(recursive=True)]
+    gang.terminate()
+    _, alive = psutil.wait_procs(members, timeout=GRACE_SECONDS)
+    for member in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+
+
+def _events(stream: IO[str] | None) -> Iterator[Event]:
+    """The lines of a gang's output as events; what is no event is a message of some library."""
+    for line in stream or ():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        yield event if isinstance(event, dict) and "event" in event else {"event": "message", "text": line.rstrip()}

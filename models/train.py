@@ -1,0 +1,168 @@
+"""The training loop: a task, batches and an optimiser. It knows no goal and no storage."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from models.data import Batch, TrainingBatches
+from models.gang import Gang
+from models.sampler import batches_in
+from models.schedule import learning_rate, peak_rate
+from models.specification import TrainingSettings
+from models.tasks import Task
+
+
+class NonFiniteLossError(FloatingPointError):
+    """The loss of a batch is not a number or infinite: weights would be lost by going on."""
+
+    def __init__(self, epoch: int, batch: int, step: int, image_id: npt.NDArray[np.int64]) -> None:
+        """`image_id` are the images of the batch that this process held."""
+        super().__init__(f"the loss is not finite at step {step} (epoch {epoch + 1}, batch {batch + 1})")
+        self.image_id = image_id
+
+
+class StoppedError(Exception):
+    """Training was asked to stop, and has saved where it stands."""
+
+
+@dataclass
+class Position:
+    """Where a training stands. With weights and momentum, all that a resume needs: draws depend on nothing else."""
+
+    epoch: int = 0  # finished epochs
+    batch: int = 0  # finished batches of the epoch under way
+    step: int = 0  # optimiser steps since the start
+    images: int = 0  # seen since the start, repeats counted
+    loss: float = 0.0  # sum over the epoch's images so far, of all processes
+    seconds: float = 0.0  # wall time of the epoch so far
+    curve: list[dict[str, Any]] = field(default_factory=list)  # rows of `CURVE`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """All that the loop works with; assembled by the worker."""
+
+    network: nn.Module  # as `Gang.wrap` gave it
+    optimizer: torch.optim.Optimizer
+    task: Task
+    batches: TrainingBatches
+    settings: TrainingSettings
+    gang: Gang
+    #: top-1 share on the val split, or None without one; every process calls it
+    evaluate: Callable[[], float | None]
+    #: whether this process was asked to stop
+    stop_asked: Callable[[], bool]
+    #: told the new position after every batch, and whether it is the last because a process was asked to stop
+    after_batch: Callable[[Position, bool], None]
+    #: told the position after every epoch; its curve ends with the epoch's row
+    after_epoch: Callable[[Position], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many steps each epoch takes, and the learning rate of each."""
+
+    settings: TrainingSettings
+    batches: list[int]  # of each epoch
+
+    @classmethod
+    def of(cls, settings: TrainingSettings, batches: TrainingBatches) -> Self:
+        """The plan of a whole training."""
+        images = [batches.images(epoch) for epoch in range(settings.epochs)]
+        return cls(settings, [batches_in(count, settings.batch_size) for count in images])
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted over all epochs."""
+        steps = sum(self.batches)
+        return learning_rate(
+            step,
+            steps=steps,
+            warmup_steps=round(steps * self.settings.warmup_epochs / self.settings.epochs),
+            peak=peak_rate(self.settings.base_learning_rate, self.settings.batch_size),
+        )
+
+
+def make_optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum. Weight decay acts on matrices and kernels, not on biases and normalisation."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [each for each in trained if each.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [each for each in trained if each.ndim <= 1], "weight_decay": 0.0},
+    ]
+    # Not fused: on the CPU that pairs the numbers of weight and gradient wrongly where their memory formats differ.
+    return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, nesterov=settings.momentum > 0, foreach=True)
+
+
+def train(training: Training, position: Position) -> None:
+    """Go on from `position` to the end of the last epoch, keeping `position` up to date.
+
+    Raises:
+        NonFiniteLossError: the loss of this process's part of a batch is not finite.
+        StoppedError: a process was asked to stop; all have stopped after the same batch.
+    """
+    plan = Plan.of(training.settings, training.batches)
+    training.network.train()
+    while position.epoch < training.settings.epochs:
+        started = time.perf_counter() - position.seconds
+        for batch in training.batches.read(position.epoch, range(position.batch, plan.batches[position.epoch])):
+            share = optimise(training, batch, position, plan.rate(position.step))
+            loss, asked = training.gang.total([share, float(training.stop_asked())])
+            position.batch += 1
+            position.step += 1
+            position.images += batch.images
+            position.loss += loss * batch.images
+            position.seconds = time.perf_counter() - started
+            training.after_batch(position, asked > 0)
+            if asked:
+                raise StoppedError
+        _finish_epoch(training, position, plan.rate(position.step - 1), started)
+
+
+def optimise(training: Training, batch: Batch, position: Position, rate: float) -> float:
+    """One optimiser step; returns this process's share of the batch's loss.
+
+    The processes' gradients are averaged where the whole batch's gradient is the sum of their shares, so each scales
+    its loss by their number: the step is that of one process with the whole batch.
+    """
+    gang = training.gang
+    # Whatever the network itself draws (dropout) depends on the step alone, so that no generator's state need be saved.
+    torch.manual_seed(
+        int(np.random.SeedSequence([training.batches.seed, position.step, gang.rank]).generate_state(1)[0])
+    )
+    for group in training.optimizer.param_groups:
+        group["lr"] = rate
+    training.optimizer.zero_grad(set_to_none=True)
+    loss = training.task.loss(training.network, batch)
+    (loss * gang.processes).backward()  # type: ignore[no-untyped-call]
+    share = loss.item()
+    if not math.isfinite(share):
+        raise NonFiniteLossError(position.epoch, position.batch, position.step, batch.image_id)
+    nn.utils.clip_grad_norm_(training.network.parameters(), training.settings.gradient_norm)
+    training.optimizer.step()
+    return share
+
+
+def _finish_epoch(training: Training, position: Position, rate: float, started: float) -> None:
+    # Each process has normalised its own parts of the batches; one set of running statistics goes on.
+    training.gang.share(training.network.buffers())
+    val_top1 = training.evaluate()
+    row = {
+        "seed": training.batches.seed,
+        "epoch": position.epoch + 1,
+        "images": position.images,
+        "loss": position.loss / training.batches.images(position.epoch),
+        "learning_rate": rate,
+        "val_top1": val_top1,
+        "seconds": time.perf_counter() - started,
+    }
+    position.curve.append(row)
+    position.epoch += 1
+    position.batch, position.loss, position.seconds = 0, 0.0, 0.0
+    training.after_epoch(position)

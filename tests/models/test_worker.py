@@ -1,0 +1,115 @@
+"""Whole trainings and encodings on the tiny crawls, in this process."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.gang import Gang
+from models.specification import TrainingJob, read_model_specification
+from models.train import NonFiniteLossError, StoppedError
+from models.worker import run_training
+from pipeline.records import CURVE
+from pipeline.storage.artifacts import Draft
+from pipeline.storage.tables import read_table
+from tests.models.conftest import SETTINGS
+
+STEPS = 12  # 51 images in batches of at most 16 make 4, and there are 3 epochs
+
+
+@dataclass
+class Log:
+    """What a training told, and a request to stop it after some steps."""
+
+    stop_after: int = -1
+    batches: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def stop_asked(self) -> bool:
+        self.batches += 1
+        return self.batches == self.stop_after
+
+    def texts(self) -> list[str]:
+        return [event["text"] for event in self.events if event["event"] == "message"]
+
+
+def run(job: TrainingJob, stop_after: int = -1) -> Log:
+    log = Log(stop_after)
+    run_training(job, Gang(), log.events.append, log.stop_asked)
+    return log
+
+
+def test_a_training_learns_and_publishes(trained: Path) -> None:
+    facts = Draft(trained).finished(0)
+    assert facts is not None
+    assert facts["top1_val"] == 1.0
+    assert facts["epochs"] == 3
+    curve = read_table(trained / "curve")
+    assert curve.schema.equals(CURVE)
+    assert curve["images"].to_pylist() == [51, 102, 153]
+    assert curve["val_top1"].to_pylist()[-1] == 1.0
+    told = read_model_specification(trained / "specification.json")
+    assert (told.settings, told.seed, told.classes, told.image_size, told.features) == (SETTINGS, 3, 3, 16, 512)
+    assert str(trained.parent) not in (trained / "specification.json").read_text()
+    assert sorted(Draft(trained).files()) == ["curve/part-00000.parquet", "model.safetensors", "specification.json"]
+    assert not (trained / "checkpoint").exists()
+
+
+def test_the_same_seed_gives_the_same_bytes(
+    trained: Path, make_job: Callable[..., TrainingJob], tmp_path: Path
+) -> None:
+    run(make_job(tmp_path / "same"))
+    assert (tmp_path / "same" / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    run(make_job(tmp_path / "other", seed=4))
+    assert (tmp_path / "other" / "model.safetensors").read_bytes() != (trained / "model.safetensors").read_bytes()
+
+
+def test_a_stopped_training_ends_with_the_same_weights(
+    trained: Path, make_job: Callable[..., TrainingJob], tmp_path: Path
+) -> None:
+    """Stopped twice; its newest checkpoint is damaged before the last attempt, which takes the one before."""
+    job = make_job(tmp_path)
+    with pytest.raises(StoppedError):
+        run(job, stop_after=3)
+    with pytest.raises(StoppedError):
+        run(job, stop_after=3)
+    older, newest = sorted((tmp_path / "checkpoint").iterdir())
+    assert [older.name, newest.name] == ["step-000000003.pt", "step-000000006.pt"]
+    damaged = bytearray(newest.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    newest.write_bytes(damaged)
+    log = run(job)
+    assert log.texts() == [
+        "checkpoint step-000000006.pt is damaged and is passed over",
+        "going on after step 3 (epoch 1, batch 3)",
+    ]
+    assert log.batches == STEPS - 3
+    assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    kept, undisturbed = (read_table(folder / "curve").drop_columns("seconds") for folder in (tmp_path, trained))
+    assert kept.equals(undisturbed)
+
+
+def test_a_finished_training_is_not_done_again(make_job: Callable[..., TrainingJob], trained: Path) -> None:
+    assert run(make_job(trained)).events == []
+
+
+def test_a_loss_that_is_no_number_leaves_the_ids_of_its_batch(
+    make_job: Callable[..., TrainingJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.tasks.weighted_cross_entropy", lambda logits, *_, **__: logits.sum() * np.nan)
+    with pytest.raises(NonFiniteLossError, match=r"step 0 \(epoch 1, batch 1\)"):
+        run(make_job(tmp_path))
+    told = json.loads((tmp_path / "checkpoint" / "non-finite-0.json").read_text())
+    assert len(told["image_id"]) == 12  # 51 images in 4 batches: 12, 13, 13, 13
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_more_processes_than_images_of_a_batch_are_refused(
+    make_job: Callable[..., TrainingJob], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="batches of 12 images cannot be shared by 13 processes"):
+        run_training(make_job(tmp_path), Gang(0, 13), lambda _: None, lambda: False)
