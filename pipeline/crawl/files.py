@@ -1,5 +1,6 @@
 """Reading the bytes of an untrusted crawl: never outside its folder, never more than the limit."""
 
+import functools
 import os
 import stat
 from collections.abc import Iterator
@@ -107,7 +108,7 @@ class CrawlFiles:
         except (FileNotFoundError, NotADirectoryError):
             raise DefectError("missing") from None
         except (OSError, ValueError) as error:
-            raise DefectError("unreadable", str(error)) from None
+            raise DefectError("unreadable", getattr(error, "strerror", None) or type(error).__name__) from None
         return stream
 
     def _list_remote(self, parts: tuple[str, ...]) -> list[tuple[str, int | None, str | None]]:
@@ -135,7 +136,7 @@ class CrawlFiles:
         except FileNotFoundError:
             raise DefectError("missing") from None
         except OSError as error:
-            raise DefectError("unreadable", str(error)) from None
+            raise DefectError("unreadable", getattr(error, "strerror", None) or type(error).__name__) from None
         return data
 
 
@@ -171,19 +172,31 @@ def _list_local(root: Path, parts: tuple[str, ...]) -> list[tuple[str, int | Non
 
 
 def _plain_file(root: Path, parts: tuple[str, ...]) -> Path:
-    path = root.joinpath(*parts)
-    # A symbolic link may point anywhere, a device or pipe may never end: only plain files inside the crawl count.
-    if not stat.S_ISREG(path.stat().st_mode) or not path.resolve().is_relative_to(root.resolve()):
+    """The path of a file of the crawl, links followed.
+
+    A symbolic link may point anywhere, a device or pipe may never end: only plain files inside the crawl count.
+    """
+    top = _real_root(root)
+    path = Path(os.path.realpath("/".join((top, *parts))))
+    if not str(path).startswith(top.rstrip("/") + "/") or not stat.S_ISREG(path.stat().st_mode):
         raise DefectError("outside-crawl", "not a plain file of this crawl")
     return path
 
 
+@functools.lru_cache(maxsize=16)
+def _real_root(root: Path) -> str:
+    return os.path.realpath(root)
+
+
 def _read_local(root: Path, parts: tuple[str, ...], offset: int, wanted: int) -> bytes:
     try:
-        with _plain_file(root, parts).open("rb") as stream:
-            stream.seek(offset)
-            return stream.read(wanted)
+        with _plain_file(root, parts).open("rb", buffering=0) as stream:
+            # No more than there is: a buffer of the limit's size for each small file would cost more than the file.
+            left = os.fstat(stream.fileno()).st_size - offset
+            return os.pread(stream.fileno(), max(0, min(wanted, left)), offset)
     except (FileNotFoundError, NotADirectoryError):
         raise DefectError("missing") from None
-    except (OSError, ValueError) as error:
-        raise DefectError("unreadable", str(error)) from None
+    except OSError as error:
+        raise DefectError("unreadable", getattr(error, "strerror", None) or type(error).__name__) from None
+    except ValueError:  # a lone surrogate in its name
+        raise DefectError("missing") from None

@@ -5,13 +5,12 @@ import io
 import pytest
 from rich.console import Console
 
-from assets import progress
 from assets.progress import LogProgress, TerminalProgress
 
 
 def test_the_log_tells_how_much_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 2.0, 10.0, 12.0, 20.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("assets.progress.time.monotonic", lambda: next(clock))
     lines: list[str] = []
     with LogProgress().track("decoding", 1000, lines.append) as advance:
         for _ in range(4):
@@ -22,7 +21,7 @@ def test_the_log_tells_how_much_is_left(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_without_a_total_the_log_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 6.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("assets.progress.time.monotonic", lambda: next(clock))
     lines: list[str] = []
     with LogProgress().track("listing", None, lines.append) as advance:
         advance(5000)
