@@ -30,7 +30,12 @@ def run_demo(folder: Path, console: Console) -> None:
         console.print("drawing a synthetic crawl: ten classes, 3,000 pictures, about 30% wrong labels ...")
         write_demo_crawl(crawl, DemoSettings())
     run_crawls(store, SETTINGS, [str(crawl)], console)
-    manifest = read_table(store.current("manifest", JUDGED).table("manifest"), ("path", "weight", "kept"))
     console.print(f"\nWhat the weights of {JUDGED} found:", highlight=False)
-    console.print(describe(score(manifest, read_truth(truth_path(crawl)))), highlight=False, markup=False)
+    console.print(findings(store, crawl), highlight=False, markup=False)
     console.print(f"Look around: winnow ui --store {store.root}", highlight=False, soft_wrap=True)
+
+
+def findings(store: Store, crawl: Path) -> str:
+    """How many of a drawn crawl's wrong labels the weights found, in a few lines."""
+    manifest = read_table(store.current("manifest", JUDGED).table("manifest"), ("path", "weight", "kept"))
+    return describe(score(manifest, read_truth(truth_path(crawl))))

@@ -1,5 +1,6 @@
 """`winnow run` over a whole small crawl: everything is there, nothing is made twice, only what hangs on a change is."""
 
+import re
 import subprocess
 import sys
 import time
@@ -8,7 +9,9 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
+from assets.demo import findings
 from pipeline.records import LISTING
+from pipeline.storage.artifacts import Store
 from tests.assets.conftest import SmallRun
 
 FIRST = [
@@ -77,6 +80,14 @@ def test_every_table_is_where_path_says_and_opens_in_duckdb_and_pandas(small_run
     predictions = pd.read_parquet(folders["predictions/baseline"])
     assert len(predictions) == counts["predictions/baseline"] == 50
     assert len(predictions.logits[0]) == listing.class_index.max() + 1
+
+
+def test_the_demo_says_what_the_weights_found(small_run: SmallRun) -> None:
+    told = findings(Store(small_run.store), small_run.folder / "crawl")
+    assert "These pictures are synthetic" in told
+    images, wrong = map(int, re.findall(r"Of ([\d,]+) readable training pictures ([\d,]+) carry", told)[0])
+    assert 450 < images < 500
+    assert 0.2 < wrong / images < 0.4
 
 
 def test_mistakes_end_as_one_line(small_run: SmallRun) -> None:
