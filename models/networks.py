@@ -1,6 +1,5 @@
 """Name -> network: a backbone that gives one vector per image, and a linear layer that gives logits."""
 
-import difflib
 from collections.abc import Callable
 from typing import Final
 
@@ -8,7 +7,7 @@ import torch
 import torchvision.models as zoo
 from torch import Tensor, nn
 
-from models.specification import IMAGENET_MEAN, IMAGENET_STD
+from models.specification import IMAGENET_MEAN, IMAGENET_STD, check_network
 
 
 class Classifier(nn.Module):
@@ -46,7 +45,7 @@ def _small_stem(network: zoo.ResNet) -> zoo.ResNet:
     return network
 
 
-#: Every network by its name: a function giving a backbone with fresh weights, and the length of its vectors.
+#: Every one of NETWORK_NAMES: a function giving a backbone with fresh weights, and the length of its vectors.
 NETWORKS: Final[dict[str, Callable[[], tuple[nn.Module, int]]]] = {
     "resnet18": lambda: _resnet(zoo.resnet18),
     "resnet18-small": lambda: _resnet(lambda: _small_stem(zoo.resnet18())),
@@ -63,9 +62,7 @@ def build_network(name: str, classes: int, seed: int) -> Classifier:
     Raises:
         ValueError: no network has that name; the message offers the nearest.
     """
-    if name not in NETWORKS:
-        nearest = difflib.get_close_matches(name, NETWORKS, n=1, cutoff=0)[0]
-        raise ValueError(f"network {name!r} is unknown: did you mean {nearest!r}? There are {', '.join(NETWORKS)}")
+    check_network(name)
     torch.manual_seed(seed)
     return Classifier(*NETWORKS[name](), classes).to(memory_format=torch.channels_last)
 

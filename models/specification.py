@@ -1,6 +1,7 @@
 """What a training or an encoding is asked to do, saved as JSON and checked when read. No torch here."""
 
 import dataclasses
+import difflib
 import json
 import math
 import typing
@@ -17,15 +18,26 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 FORMAT = 1
 SEEDS = 2**31  # a seed is below this: the tables keep it as int32
 
+#: What `models.networks` can build; told here, where no torch is imported, so that a wrong name is refused at once.
+NETWORK_NAMES = ("resnet18", "resnet18-small", "resnet34", "resnet50", "resnet101", "resnet152")
+
 Output = Literal["features", "logits"]
 _Kind = TypeVar("_Kind")
+
+
+def check_network(name: str) -> None:
+    """Raises ValueError, offering the nearest name, where no network is called that."""
+    if name not in NETWORK_NAMES:
+        nearest = difflib.get_close_matches(name, NETWORK_NAMES, n=1, cutoff=0)[0]
+        known = ", ".join(NETWORK_NAMES)
+        raise ValueError(f"network {name!r} is unknown: did you mean {nearest!r}? There are {known}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """Everything that decides a training's result, apart from its data and its seed."""
 
-    #: a name of `models.networks.NETWORKS`
+    #: one of NETWORK_NAMES
     network: str = "resnet18"
     #: times the manifest is gone through
     epochs: int = 15
@@ -52,6 +64,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the first field out of its range."""
+        check_network(self.network)
         _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         _check(self.batch_size >= 1, "batch_size", "at least 1 image", self.batch_size)
         _check(0 < self.base_learning_rate < math.inf, "base_learning_rate", "above 0", self.base_learning_rate)

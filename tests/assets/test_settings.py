@@ -34,6 +34,7 @@ def test_the_command_line_goes_over_the_file_and_both_over_the_defaults(tmp_path
         ("[training]\nepochs = 0", "epochs must be at least 1"),
         ("[kmeans]\nclusters = 0", "kmeans.clusters must be at least 1, not 0"),
         ('recipes = ["kmeans-siz"]', "unknown recipe 'kmeans-siz'; did you mean kmeans-size?"),
+        ('[training]\nnetwork = "resnt50"', "network 'resnt50' is unknown: did you mean 'resnet50'?"),
         ("recipes = []", "must each name at least one"),
         ("training = 3", "training must be a table, not 3"),
         ("[training\n", "not valid TOML"),

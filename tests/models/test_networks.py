@@ -2,7 +2,8 @@ import pytest
 import torch
 import torchvision
 
-from models.networks import build_network, normalise
+from models.networks import NETWORKS, build_network, normalise
+from models.specification import NETWORK_NAMES
 
 
 def test_resnet18_is_torchvisions() -> None:
@@ -14,6 +15,10 @@ def test_resnet18_is_torchvisions() -> None:
     images = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(ours(images), theirs(images), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(ours.head(ours.features(images)), ours(images))
+
+
+def test_every_name_that_settings_accept_can_be_built() -> None:
+    assert tuple(NETWORKS) == NETWORK_NAMES
 
 
 @pytest.mark.parametrize(
