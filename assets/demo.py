@@ -17,8 +17,8 @@ from pipeline.storage.tables import read_table
 
 #: Small enough for minutes on two cores, large enough for the recipes to differ.
 SETTINGS: Final = Settings(
-    images=DecodeSettings(image_size=40),
-    training=TrainingSettings(network="resnet18", epochs=12, batch_size=64),
+    images=DecodeSettings(image_size=32),
+    training=TrainingSettings(network="resnet18", epochs=7, batch_size=64),
 )
 JUDGED: Final = "kmeans-size"
 
