@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -27,6 +28,8 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+expect.set_options(timeout=60_000)  # a busy machine takes its time to draw
 
 pytestmark = [
     pytest.mark.browser,
@@ -84,6 +87,11 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
+def materialised(run: SmallRun, asset: str, partition: str) -> bool:
+    with dg.DagsterInstance.from_config(str(run.store / "dagster")) as instance:
+        return partition in instance.get_materialized_partitions(dg.AssetKey(asset))
+
+
 def shoot(page: Page, name: str) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     path = PICTURES / f"{name}.png"
@@ -123,10 +131,22 @@ def test_a_recipe_is_made_by_clicking(page: Page, address: str, small_run: Small
     until(lambda: small_run.work_since(before) == ["manifest/class-reweight"], 120, "the manifest")
     click_missing(page, address, "model")
     until(lambda: "model/class-reweight@0" in small_run.work_since(before), 200, "the training")
-    page.goto(f"{address}/assets/model?view=events&partition=class-reweight", wait_until="domcontentloaded")
-    expect(page.get_by_text("val_top1").first).to_be_visible()
-    shoot(page, "curve")
     assert small_run.work_since(before) == ["manifest/class-reweight", "model/class-reweight@0"]
+    until(lambda: materialised(small_run, "model", "class-reweight"), 60, "the end of the step")
+    page.goto(f"{address}/assets/model?view=events", wait_until="domcontentloaded")
+    page.get_by_text("[Show Markdown]").first.click()
+    curve = page.get_by_role("img", name="picture")
+    expect(curve).to_be_visible()
+    assert curve.evaluate("picture => picture.naturalWidth") > 0
+    shoot(page, "curve")
+
+
+def test_the_curve_is_told_while_it_trains(small_run: SmallRun) -> None:
+    with dg.DagsterInstance.from_config(str(small_run.store / "dagster")) as instance:
+        told = instance.fetch_observations(dg.AssetKey("model"), limit=10).records
+    seen = [record.asset_observation for record in told if record.asset_observation is not None]
+    assert {one.partition for one in seen} >= {"kmeans-size"}
+    assert all({"epoch", "loss", "learning_rate"} <= set(one.metadata) for one in seen)
 
 
 def test_the_report_of_the_run_opens_without_a_network(page: Page, small_run: SmallRun) -> None:
