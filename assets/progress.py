@@ -70,7 +70,9 @@ class TerminalProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        if not self.console.is_terminal:
+            self.say(f"{title} ...")
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
             task = progress.add_task(title, total=total)
             yield lambda count: progress.advance(task, count)
 

@@ -37,3 +37,10 @@ def test_the_terminal_shows_a_bar_and_crawl_strings_as_they_are() -> None:
     assert "10/10" in stream.getvalue()
     assert "decoding [bold]crawl" in stream.getvalue()
     assert "[red]not markup[/red]" in stream.getvalue()
+
+
+def test_a_file_gets_a_plain_line_for_each_stage() -> None:
+    stream = io.StringIO()
+    with TerminalProgress(Console(file=stream, width=120)).track("decoding", 10, lambda _: None) as advance:
+        advance(10)
+    assert stream.getvalue() == "decoding ...\n"
