@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import duckdb
@@ -34,12 +33,11 @@ def test_the_first_run_makes_every_stage_once(small_run: SmallRun) -> None:
     assert small_run.work()[: len(FIRST)] == FIRST
 
 
-def test_a_second_run_computes_nothing_and_is_quick(small_run: SmallRun) -> None:
-    before, started = small_run.work(), time.monotonic()
+def test_a_second_run_computes_nothing(small_run: SmallRun) -> None:
+    before = small_run.work()
     said = small_run.run()
     assert small_run.work_since(before) == []
     assert "0 stages computed" in said
-    assert time.monotonic() - started < 60  # 15 s on an idle machine; here to notice that something trains
 
 
 def test_another_k_redoes_clusters_and_what_hangs_on_them(small_run: SmallRun) -> None:
