@@ -88,7 +88,7 @@ def test_nothing_reads_pickles() -> None:
     ("module", "absent"),
     [
         ("models.worker", {"faiss", "duckdb", "cv2", "simplejpeg", "pydantic", "dagster", "s3fs", "hdbscan"}),
-        ("assets.cli", {"torch", "faiss", "matplotlib", "cv2", "dagster"}),
+        ("assets.cli", {"torch", "faiss", "cv2", "dagster"}),
         ("assets.definitions", {"torch", "faiss", "transformers"}),
     ],
 )
