@@ -91,7 +91,7 @@ class _Runner:
         store = self.store.open()
         try:
             self.assets(["listing"], crawl)
-        except ValueError:
+        except (ValueError, OSError):  # refused, or out of reach
             if crawl not in store.partitions("listing"):
                 forget(store, crawl)
                 self.instance.delete_dynamic_partition(str(CRAWLS.name), crawl)

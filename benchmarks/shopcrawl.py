@@ -42,6 +42,7 @@ def main() -> None:
     results = {
         "accuracy": _accuracy(store),
         "detection": _detection(store, pd.read_csv(folder / "dev.truth.csv")),
+        "classes": _classes(store, pd.read_csv(folder / "dev.truth.csv")),
         "stages": _stages(store),
     }
     for name, rows in results.items():
@@ -102,6 +103,28 @@ def _detection(store: Store, truth: pd.DataFrame) -> list[dict[str, Any]]:
                 "AUROC within classes": f"{roc_auc_score(wrong, -within):.3f}",
                 "mean weight, right": f"{rows.weight[~wrong].mean():.3f}",
                 "mean weight, wrong": f"{rows.weight[wrong].mean():.3f}",
+            }
+        )
+    return told
+
+
+def _classes(store: Store, truth: pd.DataFrame) -> list[dict[str, Any]]:
+    """How right each class is, and how right its largest cluster: where cluster size is good evidence and where not."""
+    columns = ("path", "class_index", "cluster", "cluster_share")
+    table = read_table(store.current("manifest", "kmeans-size").table("manifest"), columns).to_pandas()
+    rows = truth[truth.true_label != -2].merge(table, on="path", validate="one_to_one")
+    rows["right"] = rows.web_label == rows.true_label
+    catalogue = read_table(store.current("listing", "dev").table("classes")).to_pandas().set_index("class_index")
+    told = []
+    for index, own in rows.groupby("class_index"):
+        largest = own[own.cluster == 0]
+        told.append(
+            {
+                "class": catalogue.lemmas[index][0],
+                "images": len(own),
+                "right, %": f"{100 * own.right.mean():.0f}",
+                "largest cluster, %": f"{100 * largest.cluster_share.iloc[0]:.0f}",
+                "right in it, %": f"{100 * largest.right.mean():.0f}",
             }
         )
     return told

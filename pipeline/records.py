@@ -91,7 +91,7 @@ EVIDENCE_KMEANS: Final = pa.schema(
     [
         pa.field("image_id", pa.int64(), nullable=False),
         pa.field("cluster", pa.int32(), nullable=False),  # 0 is the largest of its class
-        pa.field("cluster_share", pa.float32(), nullable=False),  # images of the cluster / images of the class, (0, 1]
+        pa.field("cluster_share", pa.float32(), nullable=False),  # images of the cluster / of the class; 0 without one
         pa.field("distance", pa.float32(), nullable=False),  # squared Euclidean, to the cluster's centre
     ]
 )

@@ -11,7 +11,14 @@ import pyarrow.compute as pc
 
 from pipeline.policy.decision import Decision, mean_one
 from pipeline.records import DEFECTS, EVIDENCE, MANIFEST, SPLITS
-from pipeline.stages.population import Population, align, listed_paths, read_population, shared_catalogue
+from pipeline.stages.population import (
+    Population,
+    align,
+    check_ids,
+    check_one_catalogue,
+    listed_paths,
+    read_population,
+)
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import read_table, write_table
 
@@ -46,8 +53,9 @@ def make_manifest(store: Store, recipe: str, policy: Policy, crawls: Sequence[st
     evidence = {name: store.current(f"evidence-{name}") for name in policy.evidence}
 
     def build(draft: Draft) -> Facts:
-        shared_catalogue(listings)
+        check_one_catalogue(listings)
         population = read_population(listings, images)
+        check_ids(population)
         trainable = population.trainable
         columns: dict[str, npt.NDArray[Any]] = {}
         for name, artifact in evidence.items():

@@ -63,21 +63,23 @@ def read_population(listings: Sequence[Artifact], images: Sequence[Artifact]) ->
     return Population(**{name: np.concatenate(arrays) for name, arrays in columns.items()})
 
 
-def shared_catalogue(listings: Sequence[Artifact]) -> pa.Table:
-    """The class catalogue that all crawls of a store share.
-
-    Raises:
-        ValueError: two crawls number their classes differently.
-    """
+def check_one_catalogue(listings: Sequence[Artifact]) -> None:
+    """Raises ValueError where two crawls of a store number their classes differently."""
     first, *others = listings
-    catalogue = read_table(first.table("classes"))
+    names = read_table(first.table("classes"), ("wnid",))
     for other in others:
-        if not read_table(other.table("classes"), ("wnid",)).equals(catalogue.select(["wnid"])):
+        if not read_table(other.table("classes"), ("wnid",)).equals(names):
             raise ValueError(
                 f"crawls {first.partition} and {other.partition} have different classes: give both the same list with "
                 "crawl.catalogue in winnow.toml, or keep them in different stores"
             )
-    return catalogue
+
+
+def check_ids(population: Population) -> None:
+    """Raises ValueError where two images of different crawls share an id: everything is joined by it."""
+    repeated = len(population.image_id) - len(np.unique(population.image_id))
+    if repeated:
+        raise ValueError(f"{repeated} images of different crawls share an image_id: deliver one under another name")
 
 
 def listed_paths(listings: Sequence[Artifact], rows: int) -> Iterator[pa.Array]:

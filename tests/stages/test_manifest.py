@@ -66,6 +66,14 @@ def test_crawls_with_different_classes_are_refused(tmp_path: Path) -> None:
         make_manifest(store, "baseline", recipe_named("baseline").policy, ["a", "bb"])
 
 
+def test_crawls_that_share_an_id_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for crawl in ("a", "b"):  # names of one length: the tiny store numbers both from 100
+        add_crawl(store, crawl, [Picture(0, (1, 1)), Picture(1, None)])
+    with pytest.raises(ValueError, match="2 images of different crawls share an image_id"):
+        make_manifest(store, "baseline", recipe_named("baseline").policy, ["a", "b"])
+
+
 def test_a_class_with_nothing_usable_is_told_and_a_crawl_with_nothing_is_refused(tmp_path: Path) -> None:
     store, policy = Store(tmp_path), recipe_named("baseline").policy
     add_crawl(store, "a", [Picture(0, (1, 1)), Picture(1, None)])
