@@ -86,17 +86,6 @@ IMAGES: Final = pa.schema(
     ]
 )
 
-#: Per-class k-means. Other evidence tables follow the same form: image_id first, then the evidence's own columns.
-EVIDENCE_KMEANS: Final = pa.schema(
-    [
-        pa.field("image_id", pa.int64(), nullable=False),
-        pa.field("cluster", pa.int32(), nullable=False),  # 0 is the largest of its class
-        pa.field("cluster_share", pa.float32(), nullable=False),  # images of the cluster / of the class; 0 without one
-        pa.field("distance", pa.float32(), nullable=False),  # squared Euclidean, to the cluster's centre
-    ]
-)
-EVIDENCE: Final[dict[str, pa.Schema]] = {"kmeans": EVIDENCE_KMEANS}
-
 #: What is trained on: one row per listed image, quarantined ones too. A recipe's manifest appends the evidence it used.
 MANIFEST: Final = pa.schema(
     [

@@ -10,6 +10,7 @@ Layout below the store's root (every name is ours, none is a crawl's):
     NAME.json                                                     documents: `crawls`, `settings`
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -144,33 +145,66 @@ class Store:
         Raises:
             BusyError: another process is making this stage and partition.
         """
-        found = self.find(stage, partition, wanted)
-        if found is None:
-            with exclusive(self.root / "locks" / f"{_name(stage)}.{_name(partition)}.lock"):
-                found = self.find(stage, partition, wanted) or self._build(stage, partition, wanted, build)
-        pointer = self._pointer(stage, partition)
-        if not pointer.exists() or read_json(pointer)["identity"] != wanted:
-            publish_json(pointer, {"identity": wanted})
-        return found
+        (made,) = self.make_together(partition, {stage: wanted}, lambda drafts: {stage: build(drafts[stage])})
+        return made
 
-    def _build(self, stage: str, partition: str, wanted: str, build: Callable[[Draft], Facts]) -> Artifact:
+    def make_together(
+        self, partition: str, wanted: Mapping[str, str], build: Callable[[dict[str, Draft]], dict[str, Facts]]
+    ) -> list[Artifact]:
+        """Artifacts of several stages that are built in one go, because they read the same input.
+
+        Args:
+            partition: of all of them.
+            wanted: stage -> identity.
+            build: given a draft of each that is not there yet, returns the facts of each.
+
+        Raises:
+            BusyError: another process is making one of these stages and this partition.
+        """
+        missing = [stage for stage, own in wanted.items() if self.find(stage, partition, own) is None]
+        made: list[str] = []
+        if missing:
+            with contextlib.ExitStack() as locks:
+                for stage in sorted(missing):  # one order for everybody
+                    locks.enter_context(exclusive(self.root / "locks" / f"{_name(stage)}.{_name(partition)}.lock"))
+                made = [stage for stage in missing if self.find(stage, partition, wanted[stage]) is None]
+                if made:
+                    self._build(partition, {stage: wanted[stage] for stage in made}, build)
+        for stage, own in wanted.items():
+            pointer = self._pointer(stage, partition)
+            if not pointer.exists() or read_json(pointer)["identity"] != own:
+                publish_json(pointer, {"identity": own})
+        found = [self._found(stage, partition, own) for stage, own in wanted.items()]
+        return [dataclasses.replace(artifact, made=artifact.stage in made) for artifact in found]
+
+    def _found(self, stage: str, partition: str, wanted: str) -> Artifact:
+        artifact = self.find(stage, partition, wanted)
+        if artifact is None:
+            raise NotMadeError(f"{stage} of {partition} has vanished from {self.root} while it was made")
+        return artifact
+
+    def _build(
+        self, partition: str, wanted: Mapping[str, str], build: Callable[[dict[str, Draft]], dict[str, Facts]]
+    ) -> None:
         started = time.time()
-        draft = Draft(self._folder(stage, partition, wanted))
-        remove_temporaries(draft.folder)
+        drafts = {stage: Draft(self._folder(stage, partition, own)) for stage, own in wanted.items()}
+        for draft in drafts.values():
+            remove_temporaries(draft.folder)
         with MemorySampler() as memory:
-            facts = build(draft)
-        publish_json(draft.folder / "artifact.json", {"format": FORMAT, "facts": facts, "files": draft.files()})
-        line = {
-            "stage": stage,
+            facts = build(drafts)
+        for stage, draft in drafts.items():
+            publish_json(draft.folder / "artifact.json", {"format": FORMAT, "facts": facts[stage], "files": draft.files()})
+        shared = {
             "partition": partition,
-            "identity": wanted,
             "started": round(started, 3),
-            "seconds": round(time.time() - started, 3),
+            # What was built in one go shares its time; the parts add up to the whole.
+            "seconds": round((time.time() - started) / len(drafts), 3),
             "peak_mb": round(memory.peak_bytes / 1e6, 1),
         }
         with (self.root / "work.jsonl").open("a") as stream:
-            stream.write(json.dumps(line) + "\n")
-        return Artifact(stage, partition, wanted, draft.folder, facts, made=True)
+            stream.writelines(
+                json.dumps({"stage": stage, "identity": own, **shared}) + "\n" for stage, own in wanted.items()
+            )
 
     def work(self) -> list[dict[str, Any]]:
         """Every computation so far, oldest first: stage, partition, identity, started, seconds, peak_mb."""

@@ -1,0 +1,117 @@
+"""Stages `evidence-kmeans`, `-density`, `-hdbscan`: what is measured inside one class, in one pass over the features.
+
+Each class is read once, and every kind of evidence that is missing is made while it is in memory. Each kind has an
+identity of its own all the same: other settings of one redo that one alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from pipeline.engine import map_shards
+from pipeline.evidence_tables import EVIDENCE
+from pipeline.stages.classes import ClassOrder, read_evidence, stretches
+from pipeline.storage.arrays import Array, ArrayShards
+from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.tables import write_table
+
+Columns = Mapping[str, npt.NDArray[Any] | pa.Array]
+
+
+@dataclass(frozen=True)
+class ClassImages:
+    """The n usable training images of one class, in the order of the evidence tables."""
+
+    features: Array  # float16 (n, d)
+    top_ranked: npt.NDArray[np.bool_]  # (n,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSource:
+    """One kind of evidence: a pure function of a class, its settings and its version."""
+
+    name: str
+    settings: Any  # a dataclass
+    measure: Callable[[ClassImages], Columns]  # every column of EVIDENCE[name] but image_id
+    code_version: str = "1"
+
+
+def make_class_evidence(
+    store: Store,
+    crawls: Sequence[str],
+    sources: Sequence[ClassSource],
+    *,
+    workers: int,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> list[Artifact]:
+    """Measure the usable training images of each class, over all crawls together.
+
+    Args:
+        store: where listing, images, features and `evidence-rank` are current.
+        crawls: the crawls to read.
+        sources: the kinds of evidence wanted; those that are there already are not made again.
+        workers: threads; each holds one class's features.
+        on_progress: called with the number of images just done.
+
+    Returns:
+        One artifact for each source, in their order.
+    """
+    listings = [store.current("listing", crawl) for crawl in crawls]
+    images = [store.current("images", crawl) for crawl in crawls]
+    features = [store.current("features", crawl) for crawl in crawls]
+    rank = store.current("evidence-rank")
+    inputs = inputs_of([*listings, *images, *features, rank])
+    known = {f"evidence-{source.name}": source for source in sources}
+    wanted = {stage: identity(stage, one.code_version, one.settings, inputs) for stage, one in known.items()}
+
+    def build(drafts: dict[str, Draft]) -> dict[str, Facts]:
+        order = ClassOrder.read(listings, images)
+        top_ranked = read_evidence(rank, order, ("top_ranked",))["top_ranked"].to_numpy()
+        shards = ArrayShards([artifact.table("features") for artifact in features])
+        for number, classes in enumerate(stretches(order.sizes)):
+            left = [stage for stage, draft in drafts.items() if draft.finished(number) is None]
+            if not left:
+                continue
+            measure = partial(_measure_class, [known[stage] for stage in left], order, shards, top_ranked)
+            pieces = []
+            with threadpool_limits(1):  # one class a thread: the libraries' own threads would only get in the way
+                for piece in map_shards(measure, [k for k in classes if order.sizes[k]], workers):
+                    pieces.append(piece)
+                    on_progress(len(piece[0]))
+            for position, stage in enumerate(left):
+                _publish(drafts[stage], number, known[stage], [piece[position] for piece in pieces])
+        return {stage: _facts(order, known[stage]) for stage in drafts}
+
+    return store.make_together(WHOLE, wanted, build)
+
+
+def _measure_class(
+    sources: Sequence[ClassSource],
+    order: ClassOrder,
+    shards: ArrayShards,
+    top_ranked: npt.NDArray[np.bool_],
+    class_index: int,
+) -> list[pa.Table]:
+    """A table for each source."""
+    rows = order.rows(class_index)
+    images = ClassImages(order.gather(shards, rows), top_ranked[rows])
+    return [
+        pa.table({"image_id": order.image_id[rows], **source.measure(images)}, schema=EVIDENCE[source.name])
+        for source in sources
+    ]
+
+
+def _publish(draft: Draft, number: int, source: ClassSource, pieces: Sequence[pa.Table]) -> None:
+    schema = EVIDENCE[source.name]
+    path = draft.table("evidence") / f"part-{number:05d}.parquet"
+    draft.finish(number, {path: write_table(path, schema, [pa.concat_tables([schema.empty_table(), *pieces])])})
+
+
+def _facts(order: ClassOrder, source: ClassSource) -> Facts:
+    return {"images": len(order), "classes": int((order.sizes > 0).sum()), **asdict(source.settings)}
