@@ -19,7 +19,7 @@ from pipeline.evidence_tables import EVIDENCE
 from pipeline.stages.classes import ClassOrder, read_evidence, stretches
 from pipeline.storage.arrays import Array, ArrayShards
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
-from pipeline.storage.tables import write_table
+from pipeline.storage.tables import part_path, write_table
 
 Columns = Mapping[str, npt.NDArray[Any] | pa.Array]
 
@@ -109,7 +109,7 @@ def _measure_class(
 
 def _publish(draft: Draft, number: int, source: ClassSource, pieces: Sequence[pa.Table]) -> None:
     schema = EVIDENCE[source.name]
-    path = draft.table("evidence") / f"part-{number:05d}.parquet"
+    path = part_path(draft.table("evidence"), number)
     draft.finish(number, {path: write_table(path, schema, [pa.concat_tables([schema.empty_table(), *pieces])])})
 
 

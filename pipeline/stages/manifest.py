@@ -1,7 +1,10 @@
-"""Stage `manifest`: one recipe's weighted list of what is trained on, one row per listed image."""
+"""Stage `manifest`: one recipe's weighted list of what is trained on, one row per listed image.
+
+Images that repeat one of val or test (`leak` of the duplicates) are named and get no weight, whatever the recipe.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -9,22 +12,26 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.evidence.folds import fold_of_groups
+from pipeline.evidence_tables import EVIDENCE
 from pipeline.policy.decision import Decision, mean_one
-from pipeline.records import DEFECTS, EVIDENCE, MANIFEST, SPLITS
-from pipeline.stages.population import (
-    Population,
-    align,
-    check_ids,
-    check_one_catalogue,
-    listed_paths,
-    read_population,
-)
+from pipeline.records import DEFECTS, MANIFEST, SPLITS
+from pipeline.stages.classes import ClassOrder, read_evidence
+from pipeline.stages.population import Population, check_ids, check_one_catalogue, listed_paths
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
-from pipeline.storage.tables import read_table, write_table
+from pipeline.storage.tables import write_table
 
 STAGE = "manifest"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 BATCH_ROWS = 131_072
+#: What `reason` says of images that no policy judges: quarantined, of a clean split, a leak, of a fold held out.
+UNJUDGED = (
+    *(f"quarantined: {code}" for code in DEFECTS),
+    *(f"{split} image, not trained on" for split in SPLITS),
+    "repeats a val or test image, not trained on",
+    "held out, so that a network can judge it that never saw it",
+)
+LEAK, HELD_OUT = len(UNJUDGED) - 2, len(UNJUDGED) - 1
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -41,8 +48,26 @@ class Policy:
     version: str = "1"
 
 
-def make_manifest(store: Store, recipe: str, policy: Policy, crawls: Sequence[str]) -> Artifact:
-    """Apply a policy to all usable training images of the crawls.
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Images left out of a training, so that its network can judge them without having seen their labels."""
+
+    number: int  # from 0
+    folds: int
+    seed: int
+
+
+def make_manifest(
+    store: Store, recipe: str, policy: Policy, crawls: Sequence[str], held_out: Fold | None = None
+) -> Artifact:
+    """Apply a policy to all usable training images of the crawls that repeat no image of val or test.
+
+    Args:
+        store: where listing, images, duplicates and the policy's evidence are current.
+        recipe: the manifest's partition.
+        policy: how images are weighed.
+        crawls: the crawls to read.
+        held_out: images to leave out, whole duplicate groups at a time.
 
     Raises:
         NotMadeError: evidence that the policy reads has not been made.
@@ -50,27 +75,45 @@ def make_manifest(store: Store, recipe: str, policy: Policy, crawls: Sequence[st
     """
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
+    duplicates = store.current("evidence-duplicates")
     evidence = {name: store.current(f"evidence-{name}") for name in policy.evidence}
 
     def build(draft: Draft) -> Facts:
         check_one_catalogue(listings)
-        population = read_population(listings, images)
-        check_ids(population)
-        trainable = population.trainable
+        order = ClassOrder.read(listings, images)
+        check_ids(order.population)
+        unjudged = _unjudged(order, duplicates, held_out)
+        trained = np.flatnonzero(unjudged[order.members] < 0)
+        trained = trained[np.argsort(order.members[trained])]  # the policy and the table go by the listing's order
         columns: dict[str, npt.NDArray[Any]] = {}
         for name, artifact in evidence.items():
-            table = read_table(artifact.table("evidence"), ("image_id", *policy.evidence[name]))
-            columns |= align(table, population.image_id[trainable], policy.evidence[name])
-        decision = policy.decide({"class_index": population.class_index[trainable], **columns})
+            table = read_evidence(artifact, order, policy.evidence[name])
+            columns |= {column: table[column].to_numpy()[trained] for column in policy.evidence[name]}
+        decision = policy.decide({"class_index": order.class_index[trained], **columns})
         weight = mean_one(decision.weight, decision.repeats)
-        rows = _Rows(population, trainable, decision, weight, columns)
+        rows = _Rows(order.population, order.members[trained], unjudged, decision, weight, columns)
         path = draft.table("manifest") / "part-00000.parquet"
         draft.finish(0, {path: write_table(path, manifest_schema(policy), _batches(rows, policy, listings))})
         return _facts(rows)
 
     settings = {"policy": policy.name, "version": policy.version, "evidence": policy.evidence}
-    inputs = inputs_of([*listings, *images, *evidence.values()])
+    if held_out is not None:
+        settings["held_out"] = asdict(held_out)
+    inputs = inputs_of([*listings, *images, duplicates, *evidence.values()])
     return store.make(STAGE, recipe, identity(STAGE, CODE_VERSION, settings, inputs), build)
+
+
+def _unjudged(order: ClassOrder, duplicates: Artifact, held_out: Fold | None) -> npt.NDArray[np.int64]:
+    """(n,) for every listed image its position in UNJUDGED, -1 for what the policy judges."""
+    population = order.population
+    found = np.where(population.defect >= 0, population.defect, len(DEFECTS) + population.split).astype(np.int64)
+    found[order.members] = -1
+    known = read_evidence(duplicates, order, ("leak", "duplicate_group"))
+    if held_out is not None:
+        fold = fold_of_groups(known["duplicate_group"].to_numpy(), held_out.folds, held_out.seed)
+        found[order.members[fold == held_out.number]] = HELD_OUT
+    found[order.members[known["leak"].to_numpy()]] = LEAK
+    return found
 
 
 def manifest_schema(policy: Policy) -> pa.Schema:
@@ -84,7 +127,8 @@ class _Rows:
     """What manifest rows are cut from: n listed images, t of them trainable."""
 
     population: Population
-    trainable: npt.NDArray[np.int64]  # (t,)
+    trainable: npt.NDArray[np.int64]  # (t,) positions of those the policy judged, ascending
+    unjudged: npt.NDArray[np.int64]  # (n,) position in UNJUDGED, -1 for those
     decision: Decision  # of t
     weight: npt.NDArray[np.float32]  # (t,)
     evidence: Columns  # each (t,)
@@ -133,12 +177,10 @@ def _batch(
 
 def _reasons(rows: _Rows, span: slice, place: npt.NDArray[np.int64]) -> pa.Array:
     """The policy's words for what it judged; for the rest, why it was not."""
-    unjudged = [*(f"quarantined: {code}" for code in DEFECTS), *(f"{split} image, not trained on" for split in SPLITS)]
-    defect, split = rows.population.defect[span], rows.population.split[span]
+    index = rows.unjudged[span].copy()
     judged = place >= 0
-    index = np.where(defect >= 0, defect, len(DEFECTS) + split).astype(np.int64)
-    index[judged] = len(unjudged) + rows.decision.reason[place[judged]]
-    return pc.take(pa.array([*unjudged, *rows.decision.reasons]), pa.array(index))
+    index[judged] = len(UNJUDGED) + rows.decision.reason[place[judged]]
+    return pc.take(pa.array([*UNJUDGED, *rows.decision.reasons]), pa.array(index))
 
 
 def _facts(rows: _Rows) -> Facts:
@@ -149,6 +191,7 @@ def _facts(rows: _Rows) -> Facts:
     return {
         "rows": len(rows.population.image_id),
         "trainable": len(rows.trainable),
+        "leaks": int((rows.unjudged == LEAK).sum()),
         "kept": int(rows.kept.sum()),
         "images_per_epoch": int(repeats.sum()),
         "mean_weight": float((rows.weight.astype(np.float64) * repeats).sum() / repeats.sum()),

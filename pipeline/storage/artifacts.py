@@ -193,7 +193,9 @@ class Store:
         with MemorySampler() as memory:
             facts = build(drafts)
         for stage, draft in drafts.items():
-            publish_json(draft.folder / "artifact.json", {"format": FORMAT, "facts": facts[stage], "files": draft.files()})
+            publish_json(
+                draft.folder / "artifact.json", {"format": FORMAT, "facts": facts[stage], "files": draft.files()}
+            )
         shared = {
             "partition": partition,
             "started": round(started, 3),

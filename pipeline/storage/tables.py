@@ -31,6 +31,11 @@ def write_table(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch 
     return rows
 
 
+def part_path(folder: Path, number: int) -> Path:
+    """Where a table's part of that number lies, or will."""
+    return folder / f"part-{number:05d}.parquet"
+
+
 def part_paths(folder: Path) -> list[Path]:
     """The Parquet parts of a table's folder, in order."""
     return sorted(folder.glob("part-*.parquet"))

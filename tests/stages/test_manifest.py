@@ -5,18 +5,28 @@ from pathlib import Path
 import pytest
 
 from assets.recipes import recipe_named
-from pipeline.evidence.kmeans import KMeansSettings
 from pipeline.records import MANIFEST
-from pipeline.stages.kmeans import make_kmeans
-from pipeline.stages.manifest import make_manifest
+from pipeline.stages.manifest import Fold, make_manifest
 from pipeline.storage.artifacts import NotMadeError, Store
 from pipeline.storage.tables import read_table
-from tests.stages.test_kmeans import two_crawls
-from tests.stages.tiny_store import Picture, add_crawl
+from tests.stages.tiny_store import Picture, add_crawl, add_evidence, two_crawls
+
+CRAWLS = ["a", "bb"]
+
+
+def ready(folder: Path) -> Store:
+    """Two crawls without doubles."""
+    store = two_crawls(folder)
+    add_evidence(store, CRAWLS, "duplicates")
+    return store
+
+
+def add_clusters(store: Store) -> None:
+    add_evidence(store, CRAWLS, "kmeans", cluster=[0, 0, 1, 0, 0, 0], cluster_share=[0.75, 0.75, 0.25, 0.75, 1, 1])
 
 
 def test_every_listed_image_has_a_row_and_a_reason(tmp_path: Path) -> None:
-    artifact = make_manifest(two_crawls(tmp_path), "class-reweight", recipe_named("class-reweight").policy, ["a", "bb"])
+    artifact = make_manifest(ready(tmp_path), "class-reweight", recipe_named("class-reweight").policy, CRAWLS)
     table = read_table(artifact.table("manifest"))
     assert table.schema.names == MANIFEST.names
     rows = {row["image_id"]: row for row in table.to_pylist()}
@@ -35,11 +45,11 @@ def test_every_listed_image_has_a_row_and_a_reason(tmp_path: Path) -> None:
 
 
 def test_the_evidence_used_stands_beside_the_weight(tmp_path: Path) -> None:
-    store, policy = two_crawls(tmp_path), recipe_named("kmeans-size").policy
+    store, policy = ready(tmp_path), recipe_named("kmeans-size").policy
     with pytest.raises(NotMadeError, match="evidence-kmeans"):
-        make_manifest(store, "kmeans-size", policy, ["a", "bb"])
-    make_kmeans(store, ["a", "bb"], KMeansSettings(clusters=2), workers=1)
-    artifact = make_manifest(store, "kmeans-size", policy, ["a", "bb"])
+        make_manifest(store, "kmeans-size", policy, CRAWLS)
+    add_clusters(store)
+    artifact = make_manifest(store, "kmeans-size", policy, CRAWLS)
     rows = {row["image_id"]: row for row in read_table(artifact.table("manifest")).to_pylist()}
     # class 0: shares 3/4 three times and 1/4, mean 5/8
     assert rows[100]["weight"] == pytest.approx(1.2)
@@ -50,26 +60,28 @@ def test_the_evidence_used_stands_beside_the_weight(tmp_path: Path) -> None:
 
 
 def test_only_a_changed_input_makes_it_again(tmp_path: Path) -> None:
-    store, policy = two_crawls(tmp_path), recipe_named("kmeans-size").policy
-    make_kmeans(store, ["a", "bb"], KMeansSettings(clusters=2), workers=1)
-    assert make_manifest(store, "kmeans-size", policy, ["a", "bb"]).made
-    assert not make_manifest(store, "kmeans-size", policy, ["a", "bb"]).made
-    make_kmeans(store, ["a", "bb"], KMeansSettings(clusters=1), workers=1)
-    assert make_manifest(store, "kmeans-size", policy, ["a", "bb"]).made
+    store, policy = ready(tmp_path), recipe_named("kmeans-size").policy
+    add_clusters(store)
+    assert make_manifest(store, "kmeans-size", policy, CRAWLS).made
+    assert not make_manifest(store, "kmeans-size", policy, CRAWLS).made
+    add_evidence(store, CRAWLS, "kmeans", cluster_share=[1] * 6)
+    assert make_manifest(store, "kmeans-size", policy, CRAWLS).made
 
 
 def test_crawls_with_different_classes_are_refused(tmp_path: Path) -> None:
     store = Store(tmp_path)
     add_crawl(store, "a", [Picture(0, (1, 1))], classes=2)
     add_crawl(store, "bb", [Picture(0, (1, 1))], classes=3)
+    add_evidence(store, CRAWLS, "duplicates")
     with pytest.raises(ValueError, match="crawls a and bb have different classes"):
-        make_manifest(store, "baseline", recipe_named("baseline").policy, ["a", "bb"])
+        make_manifest(store, "baseline", recipe_named("baseline").policy, CRAWLS)
 
 
 def test_crawls_that_share_an_id_are_refused(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for crawl in ("a", "b"):  # names of one length: the tiny store numbers both from 100
         add_crawl(store, crawl, [Picture(0, (1, 1)), Picture(1, None)])
+    add_evidence(store, ["a", "b"], "duplicates")
     with pytest.raises(ValueError, match="2 images of different crawls share an image_id"):
         make_manifest(store, "baseline", recipe_named("baseline").policy, ["a", "b"])
 
@@ -77,8 +89,37 @@ def test_crawls_that_share_an_id_are_refused(tmp_path: Path) -> None:
 def test_a_class_with_nothing_usable_is_told_and_a_crawl_with_nothing_is_refused(tmp_path: Path) -> None:
     store, policy = Store(tmp_path), recipe_named("baseline").policy
     add_crawl(store, "a", [Picture(0, (1, 1)), Picture(1, None)])
+    add_evidence(store, ["a"], "duplicates")
     assert make_manifest(store, "baseline", policy, ["a"]).facts["classes_without_images"] == [1]
     empty = Store(tmp_path / "empty")
     add_crawl(empty, "a", [Picture(1, None)])
+    add_evidence(empty, ["a"], "duplicates")
     with pytest.raises(ValueError, match="nothing to train on"):
         make_manifest(empty, "baseline", policy, ["a"])
+
+
+def test_a_leak_is_named_and_weighs_nothing(tmp_path: Path) -> None:
+    store = two_crawls(tmp_path)
+    add_evidence(store, CRAWLS, "duplicates", leak=[False, True, False, False, False, False])
+    artifact = make_manifest(store, "class-reweight", recipe_named("class-reweight").policy, CRAWLS)
+    rows = {row["image_id"]: row for row in read_table(artifact.table("manifest")).to_pylist()}
+    assert rows[101]["reason"] == "repeats a val or test image, not trained on"
+    assert (rows[101]["weight"], rows[101]["repeats"], rows[101]["kept"]) == (0, 0, False)
+    # the policy never saw it: class 0 has 3 images now, five are trained on
+    assert rows[100]["reason"] == "its class has 3 images"
+    assert rows[100]["weight"] == pytest.approx(5 / 6)
+    assert (artifact.facts["leaks"], artifact.facts["trainable"]) == (1, 5)
+
+
+def test_folds_part_the_images_and_keep_doubles_together(tmp_path: Path) -> None:
+    store, policy = two_crawls(tmp_path), recipe_named("baseline").policy
+    add_evidence(store, CRAWLS, "duplicates", duplicate_group=[100, 101, 103, 200, 100, 201])
+    held_out = []
+    for number in range(3):
+        fold = Fold(number=number, folds=3, seed=0)
+        artifact = make_manifest(store, f"baseline.fold-{number}", policy, CRAWLS, fold)
+        rows = read_table(artifact.table("manifest")).to_pylist()
+        held_out.append({row["image_id"] for row in rows if row["reason"].startswith("held out")})
+        assert {row["image_id"] for row in rows if row["kept"]} == {100, 101, 103, 104, 200, 201} - held_out[-1]
+    assert sorted(image for images in held_out for image in images) == [100, 101, 103, 104, 200, 201]
+    assert any({100, 104} <= images for images in held_out)

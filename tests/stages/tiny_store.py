@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.evidence_tables import EVIDENCE
 from pipeline.records import CLASSES, IMAGES, LISTING
+from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.storage.arrays import write_array
-from pipeline.storage.artifacts import Draft, Facts, Store
-from pipeline.storage.tables import write_table
+from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity
+from pipeline.storage.tables import part_path, write_table
 
 
 @dataclass(frozen=True)
@@ -82,3 +85,48 @@ def _features(draft: Draft, pictures: Sequence[Picture], shard_rows: int) -> Fac
             out[:] = values
         draft.finish(shard, {path: len(rows)})
     return {}
+
+
+def add_evidence(store: Store, crawls: Sequence[str], name: str, **columns: Sequence[Any]) -> Artifact:
+    """Publish a made-up evidence table of all usable training images; a column not given is null, or 0.
+
+    Args:
+        store: with listing and images of the crawls.
+        crawls: as the stage itself would be given them.
+        name: of the evidence.
+        columns: values in the order of the evidence tables: by class, then crawl after crawl.
+    """
+    order = ClassOrder.read([store.current("listing", c) for c in crawls], [store.current("images", c) for c in crawls])
+    schema = EVIDENCE[name]
+    told: dict[str, Any] = {"image_id": order.image_id, "duplicate_group": order.image_id, **columns}
+    empty = {f.name: [None if f.nullable else False if pa.types.is_boolean(f.type) else 0] * len(order) for f in schema}
+
+    def build(draft: Draft) -> Facts:
+        for number, classes in enumerate(stretches(order.sizes)):
+            rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
+            table = pa.table({key: (empty | told)[key][rows] for key in schema.names}, schema=schema)
+            path = part_path(draft.table("evidence"), number)
+            draft.finish(number, {path: write_table(path, schema, [table])})
+        return {"images": len(order)}
+
+    values = {key: np.asarray(value).tolist() for key, value in columns.items()}
+    return store.make(f"evidence-{name}", WHOLE, identity(name, "made up", values, map(str, order.image_id)), build)
+
+
+A = (
+    Picture(0, (0, 0)),
+    Picture(0, (0, 1)),
+    Picture(0, None),
+    Picture(0, (9, 9)),
+    Picture(2, (5, 5)),
+    Picture(0, (0, 0), "val"),
+)
+B = (Picture(0, (0, 2)), Picture(2, (5, 5)))
+
+
+def two_crawls(folder: Path) -> Store:
+    """Crawls `a` and `bb`; in the order of the evidence tables 100, 101, 103, 200 (class 0), 104, 201 (class 2)."""
+    store = Store(folder)
+    add_crawl(store, "a", A)
+    add_crawl(store, "bb", B)
+    return store

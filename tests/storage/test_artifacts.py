@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.storage.artifacts import Artifact, Draft, Facts, NotMadeError, Store, identity
+from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, NotMadeError, Store, identity
 from pipeline.storage.atomic import publish_bytes
 from pipeline.storage.locks import BusyError, exclusive
 
@@ -129,3 +129,30 @@ def test_the_loser_of_a_race_learns_who_holds_it(tmp_path: Path) -> None:
         done.set()
         other.join(30)
     assert Store(tmp_path).make("stage", "all", "id1", Builder()).made
+
+
+def test_stages_made_together_are_found_one_by_one(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    asked: list[list[str]] = []
+
+    def build(drafts: dict[str, Draft]) -> dict[str, Facts]:
+        asked.append(sorted(drafts))
+        return {stage: {"name": stage} for stage in drafts}
+
+    first = store.make_together(WHOLE, {"x": "1", "y": "1"}, build)
+    assert [(artifact.stage, artifact.facts["name"], artifact.made) for artifact in first] == [
+        ("x", "x", True),
+        ("y", "y", True),
+    ]
+    second = store.make_together(WHOLE, {"y": "2", "x": "1"}, build)
+    assert [(artifact.stage, artifact.made) for artifact in second] == [("y", True), ("x", False)]
+    assert asked == [["x", "y"], ["y"]]
+    assert [line["stage"] for line in store.work()] == ["x", "y", "y"]
+    assert store.current("y").identity == "2"
+
+
+def test_nothing_is_made_while_another_process_makes_one_of_them(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with exclusive(tmp_path / "locks" / "y.all.lock"), pytest.raises(BusyError):
+        store.make_together(WHOLE, {"x": "1", "y": "1"}, lambda drafts: {stage: {} for stage in drafts})
+    assert store.partitions("x") == []

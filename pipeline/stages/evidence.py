@@ -1,0 +1,73 @@
+"""Stage `evidence`: everything known of each usable training image side by side, one wide table."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.engine import map_shards
+from pipeline.evidence_tables import EVIDENCE
+from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.tables import part_path, read_part, write_table
+
+STAGE = "evidence"
+CODE_VERSION = "1"
+
+
+def make_evidence(
+    store: Store,
+    crawls: Sequence[str],
+    *,
+    workers: int,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Artifact:
+    """Join the evidence tables that have been made. They hold the same rows in the same order, so nothing is searched.
+
+    Args:
+        store: where listing and images of the crawls are current; evidence that nobody made is left out.
+        crawls: the crawls to read.
+        workers: threads; each holds a stretch of classes.
+        on_progress: called with the number of images just done.
+
+    Raises:
+        ValueError: a table was made of other images than the crawls hold now.
+    """
+    listings = [store.current("listing", crawl) for crawl in crawls]
+    images = [store.current("images", crawl) for crawl in crawls]
+    made = [name for name in EVIDENCE if store.partitions(f"evidence-{name}")]
+    tables = {name: store.current(f"evidence-{name}") for name in made}
+
+    def build(draft: Draft) -> Facts:
+        order = ClassOrder.read(listings, images)
+        tasks = [(k, task) for k, task in enumerate(stretches(order.sizes)) if draft.finished(k) is None]
+        for rows in map_shards(partial(_write, draft, order, tables), tasks, workers):
+            on_progress(rows)
+        return {"images": len(order), "tables": made}
+
+    wanted = identity(STAGE, CODE_VERSION, made, inputs_of([*listings, *images, *tables.values()]))
+    return store.make(STAGE, WHOLE, wanted, build)
+
+
+def evidence_schema(names: Sequence[str]) -> pa.Schema:
+    """image_id, class_index, and the columns of the named tables."""
+    own = [field for name in names for field in EVIDENCE[name] if field.name != "image_id"]
+    first = [pa.field("image_id", pa.int64(), nullable=False), pa.field("class_index", pa.int32(), nullable=False)]
+    return pa.schema([*first, *own])
+
+
+def _write(draft: Draft, order: ClassOrder, tables: dict[str, Artifact], task: tuple[int, range]) -> int:
+    number, classes = task
+    rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
+    columns = {"image_id": pa.array(order.image_id[rows]), "class_index": pa.array(order.class_index[rows])}
+    for name, artifact in tables.items():
+        part = read_part(part_path(artifact.table("evidence"), number))
+        if not np.array_equal(part["image_id"].to_numpy(), order.image_id[rows]):
+            raise ValueError(f"evidence-{name} was made of other images than the crawls hold now: make it again")
+        columns |= {column: part[column] for column in part.column_names if column != "image_id"}
+    schema = evidence_schema(list(tables))
+    path = part_path(draft.table("evidence"), number)
+    written = write_table(path, schema, [pa.table(columns).select(schema.names)])
+    draft.finish(number, {path: written})
+    return written
