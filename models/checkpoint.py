@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from models.margins import Margins
 from models.networks import Classifier, build_network
 from models.specification import ModelSpecification, read_model_specification
 from models.train import Position
@@ -27,18 +28,20 @@ SPECIFICATION = "specification.json"
 class Checkpoints:
     """The checkpoints of one training in a folder of their own: a sha256 digest, then what torch saved.
 
-    Holds weights, momentum and position. There is no generator's state: every draw depends on seed and position.
+    Holds weights, momentum, margins and position. No generator's state: every draw depends on seed and position.
     """
 
     folder: Path
     network: Classifier
     optimizer: torch.optim.Optimizer
+    margins: Margins
 
     def save(self, position: Position) -> None:
         """Publish the state of now, and drop what is older than the last two."""
         state = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "margins": self.margins.state(),
             "position": dataclasses.asdict(position),
         }
         stream = io.BytesIO()
@@ -49,7 +52,7 @@ class Checkpoints:
             old.unlink()
 
     def restore(self, device: torch.device, tell: Callable[[str], None]) -> Position:
-        """Load the newest whole checkpoint into network and optimiser; a fresh position where there is none.
+        """Load the newest whole checkpoint into network, optimiser and margins; a fresh position where there is none.
 
         Args:
             device: where network and optimiser lie.
@@ -63,6 +66,7 @@ class Checkpoints:
             state: dict[str, Any] = torch.load(io.BytesIO(data[_DIGEST_BYTES:]), map_location=device, weights_only=True)
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.margins.restore(state["margins"])
             position = Position(**state["position"])
             tell(f"going on after step {position.step} (epoch {position.epoch + 1}, batch {position.batch})")
             return position

@@ -66,7 +66,13 @@ class Batch:
     weight: Tensor  # float32 [b]
     draws: Tensor  # float32 [b, DRAWS], for the augmentation
     image_id: npt.NDArray[np.int64]  # (b,)
-    images: int  # of the whole global batch
+    whole: npt.NDArray[np.int64]  # (images,) the global batch, as rows of the training set
+    first: int  # where in it this part begins
+
+    @property
+    def images(self) -> int:
+        """Images of the whole global batch."""
+        return len(self.whole)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +106,8 @@ class TrainingBatches:
             weight=torch.from_numpy(source.weight[chosen]),
             draws=torch.from_numpy(draw(self.seed, epoch, first, last - first)),
             image_id=source.image_id[chosen],
-            images=stop - start,
+            whole=order[start:stop],
+            first=first - start,
         )
 
     def _stage(self, epoch: int) -> int:

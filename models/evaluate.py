@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,7 +28,7 @@ def top1(network: Classifier, images: ImageSet, gang: Gang) -> float | None:
             logits = network(normalise(pixels.to(gang.device)))
             right += int((logits.argmax(1).cpu() == class_index).sum())
     network.train()
-    return gang.total([right])[0] / len(images)
+    return float(gang.total(np.array([right], np.float64))[0]) / len(images)
 
 
 def _batches(images: ImageSet, gang: Gang) -> Iterator[tuple[Tensor, Tensor]]:

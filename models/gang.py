@@ -1,10 +1,12 @@
 """The processes of one training: who am I among how many, and sums over all. One process is the ordinary case."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -28,13 +30,13 @@ class Gang:
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=devices, gradient_as_bucket_view=True)
 
-    def total(self, values: Sequence[float]) -> list[float]:
-        """Each value summed over all processes."""
+    def total(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Each value summed over all processes, (n,) of any length that they agree on."""
         if self.processes == 1:
-            return list(values)
-        shared = torch.tensor(values, dtype=torch.float64, device=self.device)
+            return values
+        shared = torch.from_numpy(values).to(self.device, copy=True)
         dist.all_reduce(shared)
-        summed: list[float] = shared.tolist()
+        summed: npt.NDArray[np.float64] = shared.cpu().numpy()
         return summed
 
     def share(self, tensors: Iterable[Tensor]) -> None:

@@ -9,7 +9,7 @@ from models.specification import CrawlFolders, EncodingJob, TrainingJob, Trainin
 from pipeline.records import Split
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of, seeded
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 CLEAN_SPLITS: tuple[Split, ...] = ("val", "test")
 
 OnEvent = Callable[[dict[str, Any]], None]

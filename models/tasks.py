@@ -9,15 +9,24 @@ from torch import Tensor, nn
 from models.augment import crop_and_flip
 from models.data import Batch
 from models.losses import weighted_cross_entropy
+from models.margins import margins_of
 from models.networks import normalise
 from models.specification import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a task says of one process's part of a batch, b images of it."""
+
+    share: Tensor  # scalar: the shares of all processes add up to the global batch's loss
+    margins: Tensor  # float [b], no gradient: how far each image's label leads, see `models.margins`
 
 
 class Task(Protocol):
     """A goal of training."""
 
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """This process's share of the global batch's loss: the shares of all processes add up to it."""
+    def loss(self, network: nn.Module, batch: Batch) -> Loss:
+        """The loss of this process's part of a global batch."""
         ...
 
 
@@ -29,7 +38,7 @@ class Classification:
     device: torch.device
     autocast: bool  # bfloat16 where the hardware has it
 
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+    def loss(self, network: nn.Module, batch: Batch) -> Loss:
         """Weighted cross-entropy of the batch's augmented images."""
         images = crop_and_flip(
             normalise(batch.pixels.to(self.device, non_blocking=True)),
@@ -39,11 +48,13 @@ class Classification:
             flip=self.settings.flip,
         )
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            logits = network(images)
-        return weighted_cross_entropy(
-            logits.float(),
-            batch.class_index.to(self.device, non_blocking=True),
+            logits = network(images).float()
+        class_index = batch.class_index.to(self.device, non_blocking=True)
+        share = weighted_cross_entropy(
+            logits,
+            class_index,
             batch.weight.to(self.device, non_blocking=True),
             label_smoothing=self.settings.label_smoothing,
             images=batch.images,
         )
+        return Loss(share, margins_of(logits, class_index))

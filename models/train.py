@@ -13,6 +13,7 @@ from torch import nn
 
 from models.data import Batch, TrainingBatches
 from models.gang import Gang
+from models.margins import Margins
 from models.sampler import batches_in
 from models.schedule import learning_rate, peak_rate
 from models.specification import TrainingSettings
@@ -55,6 +56,7 @@ class Training:
     batches: TrainingBatches
     settings: TrainingSettings
     gang: Gang
+    margins: Margins  # of the batches' source
     #: top-1 share on the val split, or None without one; every process calls it
     evaluate: Callable[[], float | None]
     #: whether this process was asked to stop
@@ -112,21 +114,24 @@ def train(training: Training, position: Position) -> None:
     while position.epoch < training.settings.epochs:
         started = time.perf_counter() - position.seconds
         for batch in training.batches.read(position.epoch, range(position.batch, plan.batches[position.epoch])):
-            share = optimise(training, batch, position, plan.rate(position.step))
-            loss, asked = training.gang.total([share, float(training.stop_asked())])
+            share, margins = optimise(training, batch, position, plan.rate(position.step))
+            loss, asked, everyones = combined(training, batch, share, margins)
+            training.margins.record(batch.whole, everyones)
             position.batch += 1
             position.step += 1
             position.images += batch.images
             position.loss += loss * batch.images
             position.seconds = time.perf_counter() - started
-            training.after_batch(position, asked > 0)
+            training.after_batch(position, asked)
             if asked:
                 raise StoppedError
         _finish_epoch(training, position, plan.rate(position.step - 1), started)
 
 
-def optimise(training: Training, batch: Batch, position: Position, rate: float) -> float:
-    """One optimiser step; returns this process's share of the batch's loss.
+def optimise(
+    training: Training, batch: Batch, position: Position, rate: float
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """One optimiser step; returns this process's share of the batch's loss, and the margins (b,) of its part.
 
     The processes' gradients are averaged where the whole batch's gradient is the sum of their shares, so each scales
     its loss by their number: the step is that of one process with the whole batch.
@@ -140,13 +145,29 @@ def optimise(training: Training, batch: Batch, position: Position, rate: float) 
         group["lr"] = rate
     training.optimizer.zero_grad(set_to_none=True)
     loss = training.task.loss(training.network, batch)
-    (loss * gang.processes).backward()  # type: ignore[no-untyped-call]
-    share = loss.item()
+    (loss.share * gang.processes).backward()  # type: ignore[no-untyped-call]
+    # Both in one transfer: each waits until the device has done all before it.
+    told = torch.cat([loss.share.detach().reshape(1), loss.margins]).double().cpu().numpy()
+    share = float(told[0])
     if not math.isfinite(share):
         raise NonFiniteLossError(position.epoch, position.batch, position.step, batch.image_id)
     nn.utils.clip_grad_norm_(training.network.parameters(), training.settings.gradient_norm)
     training.optimizer.step()
-    return share
+    return share, told[1:]
+
+
+def combined(
+    training: Training, batch: Batch, share: float, margins: npt.NDArray[np.float64]
+) -> tuple[float, bool, npt.NDArray[np.float64]]:
+    """The global batch's loss, whether any process was asked to stop, and the margins of the whole batch.
+
+    One sum for all: each process leaves the places of the others' margins 0, so that theirs arrive unchanged.
+    """
+    told = np.zeros(2 + batch.images)
+    told[0], told[1] = share, training.stop_asked()
+    told[2 + batch.first :][: len(margins)] = margins
+    told = training.gang.total(told)
+    return float(told[0]), bool(told[1]), told[2:]
 
 
 def _finish_epoch(training: Training, position: Position, rate: float, started: float) -> None:

@@ -34,12 +34,13 @@ from models.data import TrainingBatches, TrainingSet, load_splits, load_training
 from models.encode import Encoder, encode
 from models.evaluate import top1
 from models.gang import Gang, has_bfloat16, join_gang, leave_gang
+from models.margins import Margins
 from models.networks import Classifier, build_network
 from models.sampler import batches_in
 from models.specification import EncodingJob, ModelSpecification, TrainingJob, read_job
 from models.tasks import Classification
 from models.train import NonFiniteLossError, Position, StoppedError, Training, make_optimizer, train
-from pipeline.records import CURVE
+from pipeline.records import CURVE, MARGINS
 from pipeline.storage.artifacts import Draft
 from pipeline.storage.atomic import publish_json
 from pipeline.storage.tables import write_table
@@ -98,7 +99,8 @@ def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: C
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 9% of a step
     batches = _batches(job, gang)
     network = build_network(job.settings.network, job.classes, job.seed).to(gang.device)
-    checkpoints = Checkpoints(job.out / "checkpoint", network, make_optimizer(network, job.settings))
+    margins = Margins.unseen(len(batches.source))
+    checkpoints = Checkpoints(job.out / "checkpoint", network, make_optimizer(network, job.settings), margins)
     position = checkpoints.restore(gang.device, lambda text: emit({"event": "message", "text": text}))
     val = load_splits(job.crawls, ("val",))
     watch = Watch(job, Progress(emit), checkpoints if gang.rank == 0 else None, batches)
@@ -109,6 +111,7 @@ def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: C
         batches=batches,
         settings=job.settings,
         gang=gang,
+        margins=margins,
         evaluate=lambda: top1(network, val, gang),
         stop_asked=stop_asked,
         after_batch=watch.after_batch,
@@ -122,7 +125,7 @@ def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: C
         error.add_note(f"the ids of its images are in {path}")
         raise
     if gang.rank == 0:
-        _publish(job, draft, network, batches.source, position)
+        _publish(job, draft, network, batches.source, margins, position)
 
 
 def _batches(job: TrainingJob, gang: Gang) -> TrainingBatches:
@@ -140,7 +143,9 @@ def _batches(job: TrainingJob, gang: Gang) -> TrainingBatches:
     return batches
 
 
-def _publish(job: TrainingJob, draft: Draft, network: Classifier, source: TrainingSet, position: Position) -> None:
+def _publish(
+    job: TrainingJob, draft: Draft, network: Classifier, source: TrainingSet, margins: Margins, position: Position
+) -> None:
     specification = ModelSpecification(
         settings=job.settings,
         seed=job.seed,
@@ -152,6 +157,8 @@ def _publish(job: TrainingJob, draft: Draft, network: Classifier, source: Traini
     save_model(job.out, network, specification)
     curve = draft.table("curve") / "part-00000.parquet"
     rows = write_table(curve, CURVE, [pa.Table.from_pylist(position.curve, CURVE)])
+    seen = draft.table("margins") / "part-00000.parquet"
+    seen_rows = write_table(seen, MARGINS, [margins.table(source.image_id)])
     facts = {
         "network": job.settings.network,
         "parameters": specification.parameters,
@@ -159,7 +166,7 @@ def _publish(job: TrainingJob, draft: Draft, network: Classifier, source: Traini
         "images": position.images,
         "top1_val": position.curve[-1]["val_top1"],
     }
-    draft.finish(0, {job.out / WEIGHTS: 1, job.out / SPECIFICATION: 1, curve: rows}, facts)
+    draft.finish(0, {job.out / WEIGHTS: 1, job.out / SPECIFICATION: 1, curve: rows, seen: seen_rows}, facts)
 
 
 @dataclass

@@ -129,6 +129,15 @@ CURVE: Final = pa.schema(
     ]
 )
 
+#: The margins of a training: one row per image of its training set, sorted by image_id.
+MARGINS: Final = pa.schema(
+    [
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("aum", pa.float32()),  # mean of (logit of the label - largest other logit); null where never seen
+        pa.field("sightings", pa.int32(), nullable=False),  # times the training saw it
+    ]
+)
+
 #: The result table: one row per recipe, seed and split. Accuracies are shares in [0, 1].
 SUMMARY: Final = pa.schema(
     [

@@ -1,5 +1,6 @@
 """One step of two processes is the step of one; weights matter; the loop stops where it must."""
 
+import dataclasses
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,21 @@ from torch import Tensor, nn
 
 from models.data import Batch, TrainingBatches, load_training_set
 from models.gang import Gang
+from models.margins import Margins
 from models.sampler import rank_bounds
 from models.specification import TrainingJob, TrainingSettings
-from models.tasks import Classification
-from models.train import NonFiniteLossError, Plan, Position, StoppedError, Training, make_optimizer, optimise, train
+from models.tasks import Classification, Loss
+from models.train import (
+    NonFiniteLossError,
+    Plan,
+    Position,
+    StoppedError,
+    Training,
+    combined,
+    make_optimizer,
+    optimise,
+    train,
+)
 
 SETTINGS = TrainingSettings(epochs=2, warmup_epochs=1.0, batch_size=10, gradient_norm=1e6)
 
@@ -37,7 +49,8 @@ def batch_of(images: slice, whole: int) -> Batch:
         weight=torch.tensor([0.5, 2.0, 1.0, 0.25, 3.0, 1.0, 0.75])[images],
         draws=torch.from_numpy(rng.random((7, 8), dtype=np.float32)[images]),
         image_id=np.arange(7)[images],
-        images=whole,
+        whole=np.arange(7)[:whole],
+        first=images.start,
     )
 
 
@@ -49,6 +62,7 @@ def training(network: nn.Module, gang: Gang, **fields: Any) -> Training:
         "batches": cast("TrainingBatches", SimpleNamespace(seed=0)),
         "settings": SETTINGS,
         "gang": gang,
+        "margins": Margins.unseen(7),
         "evaluate": lambda: None,
         "stop_asked": lambda: False,
         "after_batch": lambda _position, _last: None,
@@ -57,14 +71,16 @@ def training(network: nn.Module, gang: Gang, **fields: Any) -> Training:
     return Training(**told | fields)
 
 
-def step(gang: Gang) -> tuple[float, list[Any], list[Any]]:
-    """One optimiser step on this process's part of the seven images: loss, gradients, new weights."""
+def step(gang: Gang) -> tuple[float, list[Any], list[Any], Any]:
+    """One optimiser step on this process's part of the seven images: loss, gradients, new weights, all margins."""
     network = plain_network()
-    part = slice(*rank_bounds(0, 7, gang.rank, gang.processes))
-    share = optimise(training(network, gang), batch_of(part, whole=7), Position(), rate=0.1)
+    batch = batch_of(slice(*rank_bounds(0, 7, gang.rank, gang.processes)), whole=7)
+    at = training(network, gang)
+    loss, asked, margins = combined(at, batch, *optimise(at, batch, Position(), rate=0.1))
+    assert not asked
     weights = list(network.parameters())
     gradients = [cast("Tensor", each.grad) for each in weights]
-    return gang.total([share])[0], [each.numpy() for each in gradients], [each.detach().numpy() for each in weights]
+    return loss, [each.numpy() for each in gradients], [each.detach().numpy() for each in weights], margins
 
 
 def step_of_rank(rank: int, processes: int, meeting: Path, results: Any) -> None:
@@ -75,7 +91,7 @@ def step_of_rank(rank: int, processes: int, meeting: Path, results: Any) -> None
 
 
 def test_two_processes_take_the_step_of_one(tmp_path: Path) -> None:
-    """Loss, gradients and weights, for parts of three and four images and unequal weights."""
+    """Loss, gradients, weights and margins, for parts of three and four images and unequal weights."""
     context = multiprocessing.get_context("spawn")
     results: Any = context.Queue()
     ranks = [context.Process(target=step_of_rank, args=(rank, 2, tmp_path / "meeting", results)) for rank in range(2)]
@@ -84,9 +100,11 @@ def test_two_processes_take_the_step_of_one(tmp_path: Path) -> None:
     found = dict(results.get(timeout=120) for _ in ranks)
     for process in ranks:
         process.join()
-    loss, gradients, weights = step(Gang())
+    loss, gradients, weights, margins = step(Gang())
+    assert len(set(margins.tolist())) == 7
     for rank in range(2):
         assert found[rank][0] == pytest.approx(loss, rel=1e-6)
+        np.testing.assert_allclose(found[rank][3], margins, rtol=1e-4, atol=1e-6)
         for ours, single in zip(found[rank][1], gradients, strict=True):
             np.testing.assert_allclose(ours, single, rtol=1e-4, atol=1e-7)
         for ours, single in zip(found[rank][2], weights, strict=True):
@@ -117,17 +135,17 @@ def test_weight_decay_leaves_biases_and_normalisation_alone() -> None:
 
 
 class Remembering:
-    """A task whose loss is 2 for every batch, and which remembers the images it saw."""
+    """A task whose loss is 2 for every batch and an image's margin its id; it remembers the images it saw."""
 
     def __init__(self, spoilt: int | None = None) -> None:
         self.seen: list[list[int]] = []
         self.spoilt = spoilt
 
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+    def loss(self, network: nn.Module, batch: Batch) -> Loss:
         self.seen.append(batch.image_id.tolist())
         value = torch.nan if len(self.seen) == self.spoilt else 2.0
         nothing: Tensor = network(torch.zeros(1, 1)).sum() * 0
-        return nothing + value
+        return Loss(nothing + value, torch.from_numpy(batch.image_id).float())
 
 
 @pytest.fixture
@@ -138,8 +156,20 @@ def batches(make_job: Callable[..., TrainingJob], tmp_path: Path) -> TrainingBat
 
 
 def run(batches: TrainingBatches, task: Remembering, position: Position, **fields: Any) -> Position:
-    train(training(nn.Linear(1, 1), Gang(), batches=batches, task=task, **fields), position)
+    told = {"margins": Margins.unseen(len(batches.source)), **fields}
+    train(training(nn.Linear(1, 1), Gang(), batches=batches, task=task, **told), position)
     return position
+
+
+def test_margins_are_summed_for_the_image_they_are_of(batches: TrainingBatches) -> None:
+    """Two epochs, one image three times in each; ids are small enough to be exact in float32."""
+    repeats = batches.source.repeats.copy()
+    repeats[5] = 3
+    margins = Margins.unseen(len(repeats))
+    source = dataclasses.replace(batches.source, repeats=repeats)
+    run(dataclasses.replace(batches, source=source), Remembering(), Position(), margins=margins)
+    assert margins.sightings.tolist() == (2 * repeats).tolist()
+    np.testing.assert_array_equal(margins.total, source.image_id * margins.sightings)
 
 
 def test_the_curve_tells_each_epoch(batches: TrainingBatches) -> None:

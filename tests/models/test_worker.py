@@ -13,10 +13,10 @@ from models.gang import Gang
 from models.specification import TrainingJob, read_model_specification
 from models.train import NonFiniteLossError, StoppedError
 from models.worker import run_training
-from pipeline.records import CURVE
+from pipeline.records import CURVE, MARGINS
 from pipeline.storage.artifacts import Draft
 from pipeline.storage.tables import read_table
-from tests.models.conftest import SETTINGS
+from tests.models.conftest import SETTINGS, TinyCrawl
 
 STEPS = 12  # 51 images in batches of at most 16 make 4, and there are 3 epochs
 
@@ -55,7 +55,12 @@ def test_a_training_learns_and_publishes(trained: Path) -> None:
     told = read_model_specification(trained / "specification.json")
     assert (told.settings, told.seed, told.classes, told.image_size, told.features) == (SETTINGS, 3, 3, 16, 512)
     assert str(trained.parent) not in (trained / "specification.json").read_text()
-    assert sorted(Draft(trained).files()) == ["curve/part-00000.parquet", "model.safetensors", "specification.json"]
+    assert sorted(Draft(trained).files()) == [
+        "curve/part-00000.parquet",
+        "margins/part-00000.parquet",
+        "model.safetensors",
+        "specification.json",
+    ]
     assert not (trained / "checkpoint").exists()
 
 
@@ -91,6 +96,18 @@ def test_a_stopped_training_ends_with_the_same_weights(
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
     kept, undisturbed = (read_table(folder / "curve").drop_columns("seconds") for folder in (tmp_path, trained))
     assert kept.equals(undisturbed)
+    assert read_table(tmp_path / "margins").equals(read_table(trained / "margins"))
+
+
+def test_margins_tell_how_far_each_label_led(trained: Path, crawls: list[TinyCrawl]) -> None:
+    """One row for each image trained on, seen once an epoch; the colours are learned, so most labels lead."""
+    table = read_table(trained / "margins")
+    assert table.schema.equals(MARGINS)
+    assert table["image_id"].to_pylist() == sorted(
+        ident for crawl in crawls for ident in crawl.image_id[crawl.trained_on()].tolist()
+    )
+    assert set(table["sightings"].to_pylist()) == {3}
+    assert np.mean(table["aum"].to_numpy() > 0) > 0.7
 
 
 def test_a_finished_training_is_not_done_again(make_job: Callable[..., TrainingJob], trained: Path) -> None:

@@ -1,6 +1,6 @@
 """A store with a few made-up images, published as the real stages publish them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.evidence_tables import EVIDENCE
-from pipeline.records import CLASSES, IMAGES, LISTING
+from pipeline.records import CLASSES, IMAGES, LISTING, MARGINS
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.storage.arrays import write_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity
@@ -111,6 +111,18 @@ def add_evidence(store: Store, crawls: Sequence[str], name: str, **columns: Sequ
 
     values = {key: np.asarray(value).tolist() for key, value in columns.items()}
     return store.make(f"evidence-{name}", WHOLE, identity(name, "made up", values, map(str, order.image_id)), build)
+
+
+def add_model(store: Store, partition: str, margins: Mapping[int, tuple[float | None, int]]) -> Artifact:
+    """Publish a model of which nothing is there but its margins: image_id -> (mean margin, sightings)."""
+    rows = [{"image_id": i, "aum": aum, "sightings": seen} for i, (aum, seen) in sorted(margins.items())]
+
+    def build(draft: Draft) -> Facts:
+        path = part_path(draft.table("margins"), 0)
+        draft.finish(0, {path: write_table(path, MARGINS, [pa.Table.from_pylist(rows, schema=MARGINS)])})
+        return {}
+
+    return store.make("model", partition, identity("model", "made up", rows, []), build)
 
 
 A = (
