@@ -1,4 +1,4 @@
-"""A trained network over stored pixels: features and logits, part by part, each finished part kept by the ledger."""
+"""A network over stored pixels: features and logits, part by part, each finished part kept by the ledger."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,55 +10,97 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from models.checkpoint import load_model
 from models.data import EvaluationSet, load_splits, read_ahead
+from models.extractor import SPECIFICATION as EXTRACTOR
+from models.extractor import Extractor, load_extractor
+from models.features import ExtractorSpecification
 from models.gang import Gang, has_bfloat16
 from models.networks import Classifier, normalise
-from models.specification import EncodingJob, ModelSpecification
+from models.specification import EncodingJob, ModelSpecification, Output
 from pipeline.records import Split, predictions
 from pipeline.storage.arrays import Array, ArrayShards, write_array
 from pipeline.storage.artifacts import Draft
 from pipeline.storage.tables import write_table
 
 BATCH_IMAGES = 256
+BATCH_PIXELS = 2**21  # of a batch that a network is fed: large pictures come in smaller batches
 Float16s = npt.NDArray[np.float16]
 Report = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A trained network in the form it is applied in."""
+    """A network in the form it is applied in: a trained one with its classes, or an extractor without any."""
 
-    network: Classifier
-    specification: ModelSpecification
+    network: Classifier | Extractor
+    specification: ModelSpecification | ExtractorSpecification
     gang: Gang
 
-    def apply(self, part: Array, rows: npt.NDArray[np.integer[Any]], report: Report) -> tuple[Float16s, Float16s]:
-        """Features (n, D) and logits (n, C) of n rows of a pixel part; `report` is told the rows done.
+    def apply(
+        self, part: Array, rows: npt.NDArray[np.integer[Any]], outputs: Sequence[Output], report: Report
+    ) -> dict[Output, Float16s]:
+        """Features (n, D) and logits (n, C), those asked for, of n rows of a pixel part.
+
+        Args:
+            part: uint8 [images, S, S, 3].
+            rows: of the part.
+            outputs: what to make.
+            report: told the rows done after every batch.
 
         Raises:
             ValueError: the part's images are not of the size the network was trained on, or a number is not finite.
         """
         told = self.specification
-        if part.shape[1:] != (told.image_size, told.image_size, 3):
+        if isinstance(told, ModelSpecification) and part.shape[1:] != (told.image_size, told.image_size, 3):
             raise ValueError(f"pixels are {part.shape[1:]}, the network was trained on {told.image_size} pixels a side")
-        features = np.empty((len(rows), told.features), np.float16)
-        logits = np.empty((len(rows), told.classes), np.float16)
-        starts = range(0, len(rows), BATCH_IMAGES)
-        for start, pixels in zip(starts, read_ahead(lambda start: _read(part, rows, start), starts), strict=True):
+        made = {name: np.empty((len(rows), self._width(name)), np.float16) for name in outputs}
+        size = min(BATCH_IMAGES, max(1, BATCH_PIXELS // told.image_size**2))
+        starts = range(0, len(rows), size)
+        batches = read_ahead(lambda start: torch.from_numpy(part[rows[start : start + size]]), starts)
+        for start, pixels in zip(starts, batches, strict=True):
             stop = start + len(pixels)
-            features[start:stop], logits[start:stop] = self._forward(pixels)
+            for name, values in self._forward(pixels, outputs).items():
+                made[name][start:stop] = values
             report(stop)
-        if not (np.isfinite(features).all() and np.isfinite(logits).all()):
-            raise ValueError("the network gives numbers that float16 cannot hold: its training went wrong")
-        return features, logits
+        if not all(np.isfinite(values).all() for values in made.values()):
+            raise ValueError("the network gives numbers that float16 cannot hold: its weights are spoilt")
+        return made
 
-    def _forward(self, pixels: torch.Tensor) -> tuple[Float16s, Float16s]:
+    def _width(self, output: Output) -> int:
+        told = self.specification
+        if output == "features":
+            return told.features
+        if isinstance(told, ExtractorSpecification):
+            raise ValueError(f"{told.network} with weights of its own knows none of the crawl's classes: no logits")
+        return told.classes
+
+    def _forward(self, pixels: Tensor, outputs: Sequence[Output]) -> dict[Output, Float16s]:
         device, told = self.gang.device, self.specification
+        images = normalise(pixels.to(device), told.mean, told.std)
+        if images.shape[-1] != told.image_size:
+            images = F.interpolate(images, (told.image_size,) * 2, mode="bilinear", antialias=True)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
-            features = self.network.features(normalise(pixels.to(device), told.mean, told.std))
-            logits = self.network.head(features)
-        return features.half().cpu().numpy(), logits.half().cpu().numpy()
+            found: dict[Output, Tensor] = {"features": self.network.features(images)}
+            if isinstance(self.network, Classifier) and "logits" in outputs:
+                found["logits"] = self.network.head(found["features"])
+        return {name: found[name].half().cpu().numpy() for name in outputs}
+
+
+def load_encoder(folder: Path, gang: Gang) -> Encoder:
+    """A published model or extractor on this process's device.
+
+    Raises:
+        ValueError: the weights do not fit the specification beside them.
+    """
+    if (folder / EXTRACTOR).exists():
+        extractor, told = load_extractor(folder)
+        return Encoder(extractor.to(gang.device), told, gang)
+    network, specification = load_model(folder)
+    return Encoder(network.to(gang.device), specification, gang)
 
 
 def encode(job: EncodingJob, encoder: Encoder, report: Callable[[int, int], None]) -> None:
@@ -68,10 +110,12 @@ def encode(job: EncodingJob, encoder: Encoder, report: Callable[[int, int], None
 
     Args:
         job: what to make of which crawls.
-        encoder: the trained network.
+        encoder: the network.
         report: told (images done by all processes, images in all) after every batch.
     """
     draft = Draft(job.out)
+    told = encoder.specification
+    seed = told.seed if isinstance(told, ModelSpecification) else 0
     pixels = ArrayShards([crawl.pixels for crawl in job.crawls])
     labelled = load_splits(job.crawls, job.splits if "logits" in job.outputs else ())
     in_part = np.searchsorted(labelled.shard, np.arange(len(pixels.shards) + 1))  # where each part's images begin
@@ -84,22 +128,18 @@ def encode(job: EncodingJob, encoder: Encoder, report: Callable[[int, int], None
         rows = np.arange(sizes[part]) if whole else labelled.row[chosen]
         before = sum(size for other, size in enumerate(sizes) if draft.finished(other) is not None)
         tell = partial(_report_part, report, before, sum(sizes))
-        features, logits = encoder.apply(pixels.shards[part], rows, tell)
+        made = encoder.apply(pixels.shards[part], rows, job.outputs, tell)
         files: dict[Path, int] = {}
-        if "features" in job.outputs:
-            files |= _write_features(draft, part, features)
-        if "logits" in job.outputs:
-            logits = logits[np.searchsorted(rows, labelled.row[chosen])]
-            files |= _write_predictions(draft, part, _labels(labelled, chosen, job.splits), encoder, logits)
+        if "features" in made:
+            files |= _write_features(draft, part, made["features"])
+        if "logits" in made:
+            logits = made["logits"][np.searchsorted(rows, labelled.row[chosen])]
+            files |= _write_predictions(draft, part, _labels(labelled, chosen, job.splits), seed, logits)
         draft.finish(part, files)
 
 
 def _report_part(report: Callable[[int, int], None], before: int, total: int, done: int) -> None:
     report(before + done, total)
-
-
-def _read(part: Array, rows: npt.NDArray[np.integer[Any]], start: int) -> torch.Tensor:
-    return torch.from_numpy(part[rows[start : start + BATCH_IMAGES]])
 
 
 def _write_features(draft: Draft, part: int, features: Float16s) -> dict[Path, int]:
@@ -118,11 +158,11 @@ def _labels(images: EvaluationSet, chosen: slice, splits: Sequence[Split]) -> di
 
 
 def _write_predictions(
-    draft: Draft, part: int, labels: dict[str, pa.Array], encoder: Encoder, logits: Float16s
+    draft: Draft, part: int, labels: dict[str, pa.Array], seed: int, logits: Float16s
 ) -> dict[Path, int]:
     schema = predictions(logits.shape[1])
     columns = labels | {
-        "seed": pa.array(np.full(len(logits), encoder.specification.seed, np.int32)),
+        "seed": pa.array(np.full(len(logits), seed, np.int32)),
         "logits": pa.FixedSizeListArray.from_arrays(pa.array(logits.reshape(-1)), logits.shape[1]),
     }
     path = draft.table("predictions") / f"part-{part:05d}.parquet"

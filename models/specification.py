@@ -1,14 +1,12 @@
 """What a training or an encoding is asked to do, saved as JSON and checked when read. No torch here."""
 
-import dataclasses
 import difflib
-import json
 import math
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
+from models.saved import as_json, built, check, read_object
 from pipeline.records import Split
 from pipeline.storage.atomic import publish_json
 
@@ -22,7 +20,6 @@ SEEDS = 2**31  # a seed is below this: the tables keep it as int32
 NETWORK_NAMES = ("resnet18", "resnet18-small", "resnet34", "resnet50", "resnet101", "resnet152")
 
 Output = Literal["features", "logits"]
-_Kind = TypeVar("_Kind")
 
 
 def check_network(name: str) -> None:
@@ -65,17 +62,17 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         """Raises ValueError naming the first field out of its range."""
         check_network(self.network)
-        _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
-        _check(self.batch_size >= 1, "batch_size", "at least 1 image", self.batch_size)
-        _check(0 < self.base_learning_rate < math.inf, "base_learning_rate", "above 0", self.base_learning_rate)
-        _check(0 <= self.warmup_epochs <= self.epochs, "warmup_epochs", "in [0, epochs]", self.warmup_epochs)
-        _check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
-        _check(0 <= self.weight_decay < math.inf, "weight_decay", "at least 0", self.weight_decay)
-        _check(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
-        _check(0 < self.gradient_norm < math.inf, "gradient_norm", "above 0", self.gradient_norm)
-        _check(0 < self.crop_area <= 1, "crop_area", "in (0, 1]", self.crop_area)
-        _check(1 <= self.crop_aspect < math.inf, "crop_aspect", "at least 1", self.crop_aspect)
-        _check(0 <= self.flip <= 1, "flip", "in [0, 1]", self.flip)
+        check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        check(self.batch_size >= 1, "batch_size", "at least 1 image", self.batch_size)
+        check(0 < self.base_learning_rate < math.inf, "base_learning_rate", "above 0", self.base_learning_rate)
+        check(0 <= self.warmup_epochs <= self.epochs, "warmup_epochs", "in [0, epochs]", self.warmup_epochs)
+        check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
+        check(0 <= self.weight_decay < math.inf, "weight_decay", "at least 0", self.weight_decay)
+        check(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
+        check(0 < self.gradient_norm < math.inf, "gradient_norm", "above 0", self.gradient_norm)
+        check(0 < self.crop_area <= 1, "crop_area", "in (0, 1]", self.crop_area)
+        check(1 <= self.crop_aspect < math.inf, "crop_aspect", "at least 1", self.crop_aspect)
+        check(0 <= self.flip <= 1, "flip", "in [0, 1]", self.flip)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,21 +106,21 @@ class TrainingJob:
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the first field out of its range."""
-        _check(len(self.crawls) > 0, "crawls", "at least one", 0)
-        _check(self.classes >= 1, "classes", "at least 1", self.classes)
-        _check(0 <= self.seed < SEEDS, "seed", "in [0, 2**31)", self.seed)
-        _check(0 <= self.checkpoint_seconds < math.inf, "checkpoint_seconds", "at least 0", self.checkpoint_seconds)
+        check(len(self.crawls) > 0, "crawls", "at least one", 0)
+        check(self.classes >= 1, "classes", "at least 1", self.classes)
+        check(0 <= self.seed < SEEDS, "seed", "in [0, 2**31)", self.seed)
+        check(0 <= self.checkpoint_seconds < math.inf, "checkpoint_seconds", "at least 0", self.checkpoint_seconds)
 
     def save(self, path: Path) -> None:
         """Publish the job as a file that `read_job` and the worker understand."""
-        publish_json(path, {"job": "training", **_told(self)})
+        publish_json(path, {"job": "training", **as_json(self)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodingJob:
-    """A trained model's features or logits of stored pictures."""
+    """A network's features or logits of stored pictures."""
 
-    #: folder of `model.safetensors` and `specification.json`
+    #: folder of `model.safetensors` and `specification.json`, or of an extractor's `extractor.json`
     model: Path
     #: "features" of every usable image, of one crawl alone; "logits": predictions of the images of `splits`
     outputs: tuple[Output, ...]
@@ -137,15 +134,15 @@ class EncodingJob:
     def __post_init__(self) -> None:
         """Raises ValueError naming the first field out of its range."""
         known = len(self.outputs) > 0 and set(self.outputs) <= set(get_args(Output))
-        _check(known, "outputs", f"some of {get_args(Output)}", self.outputs)
-        _check(len(self.crawls) > 0, "crawls", "at least one", 0)
+        check(known, "outputs", f"some of {get_args(Output)}", self.outputs)
+        check(len(self.crawls) > 0, "crawls", "at least one", 0)
         alone = "features" not in self.outputs or len(self.crawls) == 1
-        _check(alone, "crawls", "a single one where features are asked for", len(self.crawls))
-        _check(len(self.splits) > 0, "splits", "at least one", 0)
+        check(alone, "crawls", "a single one where features are asked for", len(self.crawls))
+        check(len(self.splits) > 0, "splits", "at least one", 0)
 
     def save(self, path: Path) -> None:
         """Publish the job as a file that `read_job` and the worker understand."""
-        publish_json(path, {"job": "encoding", **_told(self)})
+        publish_json(path, {"job": "encoding", **as_json(self)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,15 +167,15 @@ class ModelSpecification:
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the first field out of its range."""
-        _check(self.format == FORMAT, "format", f"{FORMAT}, the one this version reads", self.format)
-        _check(self.classes >= 1, "classes", "at least 1", self.classes)
-        _check(self.image_size >= 1, "image_size", "at least 1 pixel", self.image_size)
-        _check(len(self.mean) == 3, "mean", "three numbers", self.mean)
-        _check(len(self.std) == 3 and min(self.std) > 0, "std", "three numbers above 0", self.std)
+        check(self.format == FORMAT, "format", f"{FORMAT}, the one this version reads", self.format)
+        check(self.classes >= 1, "classes", "at least 1", self.classes)
+        check(self.image_size >= 1, "image_size", "at least 1 pixel", self.image_size)
+        check(len(self.mean) == 3, "mean", "three numbers", self.mean)
+        check(len(self.std) == 3 and min(self.std) > 0, "std", "three numbers above 0", self.std)
 
     def save(self, path: Path) -> None:
         """Publish it beside the weights."""
-        publish_json(path, _told(self))
+        publish_json(path, as_json(self))
 
 
 def read_job(path: Path) -> TrainingJob | EncodingJob:
@@ -187,12 +184,12 @@ def read_job(path: Path) -> TrainingJob | EncodingJob:
     Raises:
         ValueError: no JSON, an unknown or missing field, a wrong type or range; the message names file and field.
     """
-    told = _read(path)
+    told = read_object(path)
     kinds: dict[Any, type[TrainingJob | EncodingJob]] = {"training": TrainingJob, "encoding": EncodingJob}
     kind = told.pop("job", None)
     if kind not in kinds:
         raise ValueError(f"{path}: job is {kind!r}, it must be one of {sorted(kinds)}")
-    return _built(kinds[kind], told, str(path))
+    return built(kinds[kind], told, str(path))
 
 
 def read_model_specification(path: Path) -> ModelSpecification:
@@ -201,63 +198,4 @@ def read_model_specification(path: Path) -> ModelSpecification:
     Raises:
         ValueError: as `read_job`.
     """
-    return _built(ModelSpecification, _read(path), str(path))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        told = json.loads(path.read_bytes())
-    except ValueError as error:  # broken JSON or broken UTF-8
-        raise ValueError(f"{path}: no JSON: {error}") from None
-    if not isinstance(told, dict):
-        raise ValueError(f"{path}: holds {type(told).__name__}, not an object of fields")
-    return told
-
-
-def _told(value: Any) -> Any:
-    """A specification as JSON can tell it."""
-    if dataclasses.is_dataclass(value):
-        return {item.name: _told(getattr(value, item.name)) for item in dataclasses.fields(value)}
-    if isinstance(value, tuple):
-        return [_told(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _built(kind: type[_Kind], told: dict[str, Any], where: str) -> _Kind:
-    """A specification from what JSON told, its own ranges checked by itself."""
-    hints = typing.get_type_hints(kind)
-    fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(told) - set(fields))
-    missing = sorted(name for name, item in fields.items() if name not in told and item.default is dataclasses.MISSING)
-    if unknown or missing:
-        raise ValueError(f"{where}: unknown fields {unknown}, missing fields {missing}; known are {sorted(fields)}")
-    values = {name: _value(hints[name], value, f"{where}: {name}") for name, value in told.items()}
-    try:
-        return kind(**values)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def _value(hint: Any, told: Any, where: str) -> Any:
-    """One field's value, refused where its type is another: a bool is no int, an int is a float."""
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(told, dict):
-            raise ValueError(f"{where} must be an object of fields, not {told!r}")
-        return _built(typing.cast("type[Any]", hint), told, where)
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(told, list):
-            raise ValueError(f"{where} must be a list, not {told!r}")
-        return tuple(_value(get_args(hint)[0], item, f"{where}[{position}]") for position, item in enumerate(told))
-    if typing.get_origin(hint) is Literal:
-        if told not in get_args(hint):
-            raise ValueError(f"{where} must be one of {list(get_args(hint))}, not {told!r}")
-        return told
-    accepted = {float: (int, float), Path: (str,)}.get(hint, (hint,))
-    if not isinstance(told, accepted) or isinstance(told, bool):
-        raise ValueError(f"{where} must be {hint.__name__}, not {told!r}")
-    return hint(told)
-
-
-def _check(holds: bool, name: str, valid: str, value: object) -> None:
-    if not holds:
-        raise ValueError(f"{name} must be {valid}, not {value!r}")
+    return built(ModelSpecification, read_object(path), str(path))

@@ -4,10 +4,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from models.features import FeaturesSettings, weights_file
 from models.launch import launch
 from models.specification import CrawlFolders, EncodingJob, TrainingJob, TrainingSettings
 from pipeline.records import Split
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of, seeded
+from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of, seeded
+from pipeline.storage.atomic import checksum
 
 CODE_VERSION = "2"
 CLEAN_SPLITS: tuple[Split, ...] = ("val", "test")
@@ -94,6 +96,27 @@ class Trainer:
             launch(path, self.processes, self.on_event)
         finally:
             path.unlink(missing_ok=True)
+
+
+def make_extractor(store: Store, settings: FeaturesSettings) -> Artifact:
+    """A user's own weights, checked and copied into the store: `Trainer.make_features` takes them as it takes a model.
+
+    The identity holds the weights' sha256 and not their path: the same file elsewhere makes nothing again.
+
+    Raises:
+        ValueError: no weights are named or found, or the file holds anything but those of the network.
+    """
+    path = weights_file(settings.weights or "")
+    told = {"network": settings.network, "image_size": settings.image_size, "source": checksum(path)}
+
+    def build(draft: Draft) -> Facts:
+        from models.extractor import import_weights  # noqa: PLC0415 - torch, which a found artifact does without
+
+        made = import_weights(path, settings, draft.folder)
+        draft.finish(0, {each: 1 for each in draft.folder.iterdir() if each.is_file()})
+        return {**told, "features": made.features, "padding": made.padding}
+
+    return store.make("extractor", WHOLE, identity("extractor", CODE_VERSION, told, []), build)
 
 
 def _folders(listings: Sequence[Artifact], images: Sequence[Artifact]) -> tuple[CrawlFolders, ...]:

@@ -29,9 +29,9 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from models.checkpoint import SPECIFICATION, WEIGHTS, Checkpoints, load_model, save_model
+from models.checkpoint import SPECIFICATION, WEIGHTS, Checkpoints, save_model
 from models.data import TrainingBatches, TrainingSet, load_splits, load_training_set
-from models.encode import Encoder, encode
+from models.encode import encode, load_encoder
 from models.evaluate import top1
 from models.gang import Gang, has_bfloat16, join_gang, leave_gang
 from models.margins import Margins
@@ -75,8 +75,7 @@ def main() -> None:
 
 def run_encoding(job: EncodingJob, gang: Gang, emit: Emit) -> None:
     """Make the features or predictions of `job` that no earlier attempt finished."""
-    network, specification = load_model(job.model)
-    encode(job, Encoder(network.to(gang.device), specification, gang), Progress(emit).report)
+    encode(job, load_encoder(job.model, gang), Progress(emit).report)
 
 
 def run_training(job: TrainingJob, gang: Gang, emit: Emit, stop_asked: Callable[[], bool]) -> None:

@@ -96,7 +96,7 @@ def test_finished_parts_are_left_alone_and_ranks_share_the_rest(
 def test_pictures_of_another_size_are_refused(trained: Path) -> None:
     encoder = Encoder(*load_model(trained), Gang())
     with pytest.raises(ValueError, match="trained on 16 pixels a side"):
-        encoder.apply(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2), lambda _: None)
+        encoder.apply(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2), ("features",), lambda _: None)
 
 
 def test_numbers_too_large_for_float16_are_refused(trained: Path) -> None:
@@ -104,7 +104,9 @@ def test_numbers_too_large_for_float16_are_refused(trained: Path) -> None:
     with torch.no_grad():
         network.head.weight.mul_(1e6)
     with pytest.raises(ValueError, match="float16 cannot hold"):
-        Encoder(network, specification, Gang()).apply(np.zeros((2, 16, 16, 3), np.uint8), np.arange(2), lambda _: None)
+        Encoder(network, specification, Gang()).apply(
+            np.zeros((2, 16, 16, 3), np.uint8), np.arange(2), ("features", "logits"), lambda _: None
+        )
 
 
 def test_weights_of_another_network_are_refused(trained: Path, tmp_path: Path) -> None:
