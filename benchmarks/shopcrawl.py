@@ -31,7 +31,7 @@ def main() -> None:
     """Run the crawl and print what came out."""
     options = _options()
     folder = options.folder.resolve()
-    crawl = _extracted(folder)
+    crawl = extracted(folder)
     (folder / "winnow.toml").write_text(
         f"seeds = {options.seeds}\n[images]\nimage_size = {options.image_size}\n"
         f"[training]\nepochs = {options.epochs}\n[run]\nprocesses = {options.processes}\n"
@@ -46,7 +46,7 @@ def main() -> None:
         "stages": _stages(store),
     }
     for name, rows in results.items():
-        print(f"\n{name}\n{_table(rows)}")
+        print(f"\n{name}\n{table(rows)}")
     settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({"settings": settings, **results}, indent=1))
@@ -64,7 +64,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _extracted(folder: Path) -> Path:
+def extracted(folder: Path) -> Path:
+    """The crawl's own folder, below `folder`; the truth file lies beside it."""
     if not (folder / "dev").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(ARCHIVE) as archive:
@@ -142,7 +143,8 @@ def _stages(store: Store) -> list[dict[str, Any]]:
     ]
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows of equal keys as a Markdown table."""
     names = list(rows[0])
     lines = [names, ["---"] * len(names), *([str(row[name]) for name in names] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

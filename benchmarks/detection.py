@@ -1,0 +1,141 @@
+"""How well each source of evidence tells a wrong label, on a real crawl with known truth.
+
+    python benchmarks/detection.py [--features baseline mobilenet] [--image-size 32] [--epochs 4]
+
+Runs `winnow evidence` over the crawl (what is already made is not made again), once with the features of the crawl's
+own baseline and once with those of ImageNet weights. The truth file is read here, after the run, and nowhere else.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.shopcrawl import ROOT, extracted, table
+from pipeline.stages.classes import ClassOrder
+from pipeline.storage.arrays import ArrayShards
+from pipeline.storage.artifacts import Store
+from pipeline.storage.tables import read_table
+
+WEIGHTS = ROOT.parent / "shared" / "data" / "mobilenet_v2"
+CRAWL = "dev"
+#: The score of "wrong" that each source gives, from the columns of the wide evidence view: higher is more suspect.
+SCORES = {
+    "rank": lambda e: e.position / e.groupby("class_index").position.transform("max"),
+    "kmeans: cluster size": lambda e: -e.cluster_share,
+    "kmeans: compactness": lambda e: e.cluster_compactness,
+    "kmeans: distance to top-ranked": lambda e: e.cluster_top_distance,
+    "density": lambda e: -e.density / e.groupby("class_index").density.transform("count"),
+    "density level": lambda e: e.density_level,
+    "hdbscan: membership": lambda e: -e.membership,
+    "hdbscan: outlier": lambda e: e.outlier,
+    "neighbours: agreement": lambda e: -e.agreement,
+    "opinion: confidence": lambda e: -e.confidence,
+    "opinion: margin": lambda e: -e.margin,
+    "opinion: verdict": lambda e: e.label_issue,
+    "aum": lambda e: -e.aum,
+    "confusion: own share": lambda e: -e.own_share,
+    "keyword": lambda e: -e.keyword,
+    "keyword - other classes": lambda e: e.keyword_other - e.keyword,
+    "semantic": lambda e: -e.semantic,
+    "semantic - other classes": lambda e: e.semantic_other - e.semantic,
+}
+
+
+def main() -> None:
+    """Make the evidence, hold it against the truth, print and write both tables."""
+    options = _options()
+    folder = options.folder.resolve()
+    crawl = extracted(folder)
+    truth = pd.read_csv(folder / "dev.truth.csv")
+    results = {}
+    for features in options.features:
+        store = Store(folder / f"evidence-{features}")
+        _run(crawl, store, features, options)
+        results[features] = _detection(store, truth)
+        print(f"\nfeatures: {features}\n{table(results[features])}")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
+    options.json.write_text(json.dumps({"settings": settings, **results}, indent=1))
+    print(f"\nwritten to {options.json}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "shopcrawl")
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "benchmarks" / "detection.json")
+    parser.add_argument("--features", nargs="+", choices=["baseline", "mobilenet"], default=["baseline", "mobilenet"])
+    parser.add_argument("--image-size", type=int, default=32, help="of the baseline; the ImageNet weights take 64")
+    parser.add_argument("--epochs", type=int, default=4)
+    return parser.parse_args()
+
+
+def _run(crawl: Path, store: Store, features: str, options: argparse.Namespace) -> None:
+    own = features == "baseline"
+    settings = f"[images]\nimage_size = {options.image_size if own else 64}\n[training]\nepochs = {options.epochs}\n"
+    if not own:
+        settings += f'[features]\nweights = "{WEIGHTS}"\n'
+    file = crawl.parent / f"evidence-{features}.toml"
+    file.write_text(settings)
+    command = [sys.executable, "-m", "assets.cli", "evidence", str(crawl), "--config", str(file)]
+    subprocess.run([*command, "--store", str(store.root)], cwd=ROOT, check=True)
+
+
+def _detection(store: Store, truth: pd.DataFrame) -> list[dict[str, Any]]:
+    evidence = read_table(store.current("evidence").table("evidence")).to_pandas()
+    paths = read_table(store.current("listing", CRAWL).table("listing"), ("image_id", "path")).to_pandas()
+    rows = evidence.merge(paths, on="image_id").merge(truth, on="path", validate="one_to_one")
+    if len(rows) != len(evidence):
+        raise ValueError(f"the truth file knows {len(rows)} of {len(evidence)} images")
+    wrong = (rows.web_label != rows.true_label).to_numpy()
+    scores = {name: score(rows) for name, score in SCORES.items() if _possible(score, rows)}
+    scores["cleanlab: self-confidence"] = -_cleanlab(store, rows.class_index.to_numpy())
+    return [_row(name, np.asarray(score, np.float64), wrong) for name, score in scores.items()]
+
+
+def _possible(score: Any, rows: pd.DataFrame) -> bool:
+    try:
+        score(rows)
+    except AttributeError:  # a source that was not made: no baseline was trained
+        return False
+    return True
+
+
+def _row(name: str, score: npt.NDArray[np.float64], wrong: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Images of which the source knows nothing stand in the middle."""
+    known = np.isfinite(score)
+    filled = np.where(known, score, np.median(score[known]) if known.any() else 0.0)
+    return {
+        "source": name,
+        "images": len(score),
+        "unknown, %": f"{100 * (1 - known.mean()):.1f}",
+        "AUROC": f"{roc_auc_score(wrong, filled):.3f}",
+        "average precision": f"{average_precision_score(wrong, filled):.3f}",
+    }
+
+
+def _cleanlab(store: Store, label: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+    """Cleanlab's label quality on the same features: its usual recipe, five-fold logistic regression."""
+    from cleanlab.rank import get_label_quality_scores  # noqa: PLC0415 - a peer, slow to import
+
+    order = ClassOrder.read([store.current("listing", CRAWL)], [store.current("images", CRAWL)])
+    shards = ArrayShards([store.current("features", CRAWL).table("features")])
+    features = StandardScaler().fit_transform(order.gather(shards, slice(None)).astype(np.float32))
+    probabilities = cross_val_predict(
+        LogisticRegression(max_iter=200, C=0.01), features, label, cv=5, method="predict_proba"
+    )
+    return np.asarray(get_label_quality_scores(label, probabilities), np.float64)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Cross-validation folds that do not move: an image's fold hangs on its duplicate group alone."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def fold_of_groups(duplicate_group: npt.NDArray[np.integer[Any]], folds: int, seed: int) -> npt.NDArray[np.int32]:
+    """Which fold each image belongs to. Copies share one, and other images coming or going change nothing.
+
+    The mixing is that of SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
+
+    Args:
+        duplicate_group: (n,) group ids.
+        folds: how many, at least 1.
+        seed: another seed is another division.
+
+    Returns:
+        (n,) in [0, folds).
+
+    Raises:
+        ValueError: folds is below 1.
+    """
+    if folds < 1:
+        raise ValueError(f"folds must be at least 1, not {folds}")
+    step = np.uint64(0x9E3779B97F4A7C15)
+    mixed = duplicate_group.astype(np.int64).view(np.uint64) + step * np.uint64(seed + 1)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return (mixed % np.uint64(folds)).astype(np.int32)
