@@ -24,8 +24,8 @@ def fold_of_groups(duplicate_group: npt.NDArray[np.integer[Any]], folds: int, se
     """
     if folds < 1:
         raise ValueError(f"folds must be at least 1, not {folds}")
-    step = np.uint64(0x9E3779B97F4A7C15)
-    mixed = duplicate_group.astype(np.int64).view(np.uint64) + step * np.uint64(seed + 1)
+    shift = np.uint64(0x9E3779B97F4A7C15 * (seed + 1) % 2**64)
+    mixed = duplicate_group.astype(np.int64).view(np.uint64) + shift
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
