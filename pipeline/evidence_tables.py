@@ -76,6 +76,25 @@ OPINION: Final = _table(
     pa.field("opinion_class", pa.int32()),  # the class it suggests where it finds an issue, else null
 )
 
+#: `evidence-opinion`, folder `joint/`: images by given label and by the class that they confidently are.
+JOINT: Final = pa.schema(
+    [
+        _sure("given_class", pa.int32()),
+        _sure("confident_class", pa.int32()),
+        _sure("images", pa.int64()),  # at least 1: cells without an image are left out
+    ]
+)
+
+#: `evidence-opinion`, folder `classes/`: how far the labels of each class of the catalogue can be trusted.
+CLASS_OPINION: Final = pa.schema(
+    [
+        _sure("class_index", pa.int32()),
+        _sure("images", pa.int64()),  # with an opinion
+        pa.field("threshold", pa.float64()),  # confidence at which an image is of this class; null without an opinion
+        pa.field("right_share", pa.float64()),  # of the confident images called so, those that are; null without any
+    ]
+)
+
 #: The margin over training of the baseline: mean of (logit of the label - largest other logit) over all sightings.
 AUM: Final = _table(
     pa.field("aum", pa.float32()),  # null where the training never saw it
@@ -89,6 +108,25 @@ CONFUSION: Final = _table(
     pa.field("owner_class", pa.int32()),  # the class of the group that the joint cluster belongs to
     pa.field("owner_share", pa.float32()),  # of the cluster, class sizes evened out, [0, 1]
     pa.field("own_share", pa.float32()),  # the same of the image's own class
+)
+
+#: `evidence-confusion`, folder `pairs/`: the classes most taken for each other, the worst pair first.
+PAIRS: Final = pa.schema(
+    [
+        _sure("class_a", pa.int32()),
+        _sure("class_b", pa.int32()),  # above class_a
+        _sure("a_as_b", pa.int64()),  # images called a that are taken for b, out of fold
+        _sure("b_as_a", pa.int64()),
+        _sure("rate", pa.float64()),  # mean of both as shares of their class's images with an opinion, (0, 1]
+    ]
+)
+
+#: `evidence-confusion`, folder `groups/`: the classes whose images are clustered together.
+CONFUSED_GROUPS: Final = pa.schema(
+    [
+        _sure("confused_group", pa.int32()),  # from 0, the group of the most confused pair
+        _sure("class_index", pa.int32()),
+    ]
 )
 
 #: Words of the image's text against the words of its class.
