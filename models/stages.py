@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from models.features import FeaturesSettings, weights_file
 from models.launch import launch
 from models.specification import CrawlFolders, EncodingJob, TrainingJob, TrainingSettings
 from pipeline.records import Split
+from pipeline.stages.crossfit import FOLD_STAGE, fold_partition, make_crossfit_features
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of, seeded
 from pipeline.storage.atomic import checksum
 
@@ -53,8 +55,28 @@ class Trainer:
         wanted = identity("model", CODE_VERSION, told, inputs_of([manifest, *images]))
         return self.store.make("model", seeded(recipe, seed), wanted, build)
 
-    def make_features(self, crawl: str, model: Artifact) -> Artifact:
-        """The model's feature vector of every usable image of a crawl, shard by shard beside its pixels."""
+    def make_features(self, crawl: str, models: Sequence[Artifact], *, workers: int = 1) -> Artifact:
+        """A feature vector of every usable image of a crawl, shard by shard beside its pixels.
+
+        Args:
+            crawl: whose images.
+            models: one model or extractor; or the networks of a cross-fitted baseline, trained from the same seed and
+                each without a fold: then every crawl is encoded by each of them, and an image takes the vector of one
+                that never saw its label (`pipeline.stages.crossfit`).
+            workers: threads that put cross-fitted vectors together.
+        """
+        if len(models) == 1:
+            return self._encode("features", crawl, crawl, models[0])
+        sizes = {other: self.store.current("images", other).facts["usable"] for other in self.crawls}
+        done, total = 0, len(models) * sum(sizes.values())
+        for number, model in enumerate(models):
+            for other, size in sizes.items():
+                told = dataclasses.replace(self, on_event=partial(_as_part, self.on_event, done, total))
+                told._encode(FOLD_STAGE, fold_partition(other, number), other, model)
+                done += size
+        return make_crossfit_features(self.store, crawl, self.crawls, models, workers=workers)
+
+    def _encode(self, stage: str, partition: str, crawl: str, model: Artifact) -> Artifact:
         listings, images = self._decoded([crawl])
 
         def build(draft: Draft) -> Facts:
@@ -64,8 +86,8 @@ class Trainer:
             self._run(draft, job)
             return {"images": images[0].facts["usable"], "model": model.partition}
 
-        wanted = identity("features", CODE_VERSION, {}, inputs_of([model, *images]))
-        return self.store.make("features", crawl, wanted, build)
+        wanted = identity(stage, CODE_VERSION, {}, inputs_of([model, *images]))
+        return self.store.make(stage, partition, wanted, build)
 
     def make_predictions(self, model: Artifact) -> Artifact:
         """The model's logits of every usable val and test image of all crawls."""
@@ -96,6 +118,11 @@ class Trainer:
             launch(path, self.processes, self.on_event)
         finally:
             path.unlink(missing_ok=True)
+
+
+def _as_part(on_event: OnEvent, done: int, total: int, event: dict[str, Any]) -> None:
+    """Tell the progress of one of several jobs as that of all together."""
+    on_event({**event, "done": done + event["done"], "total": total} if event["event"] == "progress" else event)
 
 
 def make_extractor(store: Store, settings: FeaturesSettings) -> Artifact:

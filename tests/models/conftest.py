@@ -73,7 +73,7 @@ def write_crawl(root: Path, images: int, first_id: int) -> TinyCrawl:
                     len(good),
                     image_id=image_id[part],
                     status=np.where(good, "usable", "quarantined"),
-                    shard=np.full(len(good), shard),
+                    shard=pa.array(np.full(len(good), shard), mask=~good),
                     row=pa.array(row, mask=~good),
                 )
             ],

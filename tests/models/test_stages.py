@@ -1,0 +1,119 @@
+"""The stages that train and encode, on a store of the tiny crawls, their jobs run in this process."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+
+from models.gang import Gang
+from models.specification import EncodingJob, read_job
+from models.stages import Trainer
+from models.worker import run_encoding
+from pipeline.records import MARGINS
+from pipeline.storage.arrays import ArrayShards
+from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.tables import read_table, write_table
+from tests.models.conftest import CLASSES, TinyCrawl
+
+NAMES = ("a", "b")
+
+
+def run_here(path: Path, _processes: int, on_event: Callable[[dict[str, Any]], None]) -> None:
+    job = read_job(path)
+    assert isinstance(job, EncodingJob)
+    run_encoding(job, Gang(), on_event)
+
+
+def copied(folders: Sequence[Path], facts: Facts, draft: Draft) -> Facts:
+    for folder in folders:
+        shutil.copytree(folder, draft.folder / folder.name)
+    return facts
+
+
+@pytest.fixture
+def store(crawls: list[TinyCrawl], tmp_path: Path) -> Store:
+    """Both crawls, as listing and images."""
+    store = Store(tmp_path / "store")
+
+    for name, crawl in zip(NAMES, crawls, strict=True):
+        own = crawl.folders
+        store.make("listing", name, "l", partial(copied, [own.listing], {"classes": CLASSES}))
+        usable = {"usable": int(crawl.usable.sum())}
+        store.make("images", name, "i", partial(copied, [own.images, own.pixels], usable))
+    return store
+
+
+@pytest.fixture
+def events() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture
+def trainer(store: Store, events: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    monkeypatch.setattr("models.stages.launch", run_here)
+    return Trainer(store, NAMES, 1, events.append)
+
+
+def network(store: Store, trained: Path, number: int, sign: float) -> Artifact:
+    """The trained model under another name: it saw ids of one parity, and with sign -1 it sees pictures in negative."""
+
+    def build(draft: Draft) -> Facts:
+        shutil.copytree(trained, draft.folder, dirs_exist_ok=True)
+        told = read_table(trained / "margins")
+        seen = told.filter(told["image_id"].to_numpy() % 2 == number)
+        write_table(draft.folder / "margins" / "part-00000.parquet", MARGINS, [seen])
+        weights = safetensors.torch.load_file(trained / "model.safetensors")
+        weights["backbone.conv1.weight"] *= sign
+        safetensors.torch.save_file(weights, draft.folder / "model.safetensors")
+        return {}
+
+    return store.make("model", f"baseline.fold-{number}@3", f"model-{number}", build)
+
+
+def features(store: Store, stage: str, partition: str) -> np.ndarray[Any, Any]:
+    shards = ArrayShards([store.current(stage, partition).table("features")])
+    return np.concatenate([np.asarray(part) for part in shards.shards])
+
+
+def test_one_model_encodes_one_crawl(trainer: Trainer, trained: Path, events: list[dict[str, Any]]) -> None:
+    made = trainer.make_features("a", [network(trainer.store, trained, 0, 1)])
+    assert (made.stage, made.partition, made.facts["images"]) == ("features", "a", 56)
+    assert features(trainer.store, "features", "a").shape == (56, 512)
+    assert trainer.store.partitions("features-fold") == []
+    assert events[-1]["done"] == events[-1]["total"] == 56
+
+
+def test_several_networks_encode_every_crawl_once(
+    trainer: Trainer, trained: Path, crawls: list[TinyCrawl], events: list[dict[str, Any]]
+) -> None:
+    """Network 1 sees the pictures in negative: nothing alike, so the features tell whose they are."""
+    store, models = trainer.store, [network(trainer.store, trained, number, 1 - 2 * number) for number in (0, 1)]
+    made = trainer.make_features("a", models)
+    assert store.partitions("features-fold") == ["a.fold-0", "a.fold-1", "b.fold-0", "b.fold-1"]
+    shown = [event["done"] for event in events if event["event"] == "progress"]
+    assert shown == sorted(shown)
+    assert shown[-1] == 2 * (56 + 28)
+    events.clear()
+    trainer.make_features("b", models)
+    assert events == []  # all has been encoded
+    assert not trainer.make_features("a", models).made
+    ids = crawls[0].image_id[crawls[0].usable]
+    own = features(store, "features-fold", "a.fold-0")
+    taken = (features(store, "features", "a") == own).all(1)
+    # Network 0 saw even ids; those no network saw are dealt out by their remainder, even ids to network 0.
+    trained_on = crawls[0].trained_on()[crawls[0].usable]
+    assert taken.tolist() == np.where(trained_on, ids % 2 == 1, ids % 2 == 0).tolist()
+    assert made.facts["agreement"][0] < 1
+
+
+def test_another_order_of_networks_is_another_space(trainer: Trainer, trained: Path) -> None:
+    models = [network(trainer.store, trained, number, 1 - 2 * number) for number in (0, 1)]
+    first = trainer.make_features("a", models)
+    assert trainer.make_features("a", models[::-1]).identity != first.identity
+    assert dataclasses.replace(trainer.make_features("a", models), made=True) == dataclasses.replace(first, made=True)
