@@ -54,7 +54,7 @@ def features(
     crawl = context.partition_key
     usable = store.open().current("images", crawl).facts["usable"]
     with trainer(context, store, progress, (f"features of {crawl}", usable)) as make:
-        artifact = make.make_features(crawl, model)
+        artifact = make.make_features(crawl, [model])
     return result(artifact, figures(artifact, usable))
 
 
