@@ -48,6 +48,7 @@ CLASSES: Final = pa.schema(
         pa.field("wnid", pa.string(), nullable=False),  # WordNet id, or the folder's or label's name
         pa.field("lemmas", pa.list_(pa.string()), nullable=False),  # names, most usual first
         pa.field("gloss", pa.string()),  # the definition in words
+        pa.field("near", pa.list_(pa.string())),  # words of what is related to it in WordNet; null where not given
     ]
 )
 

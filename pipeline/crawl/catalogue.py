@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import fsspec
 import pyarrow as pa
@@ -15,6 +15,7 @@ from pipeline.crawl.settings import CrawlSettings
 from pipeline.records import CLASSES
 
 OWN_GLOSSES = "info/glosses.tsv"
+OWN_NEAR_WORDS = "info/near_words.tsv"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Names:
     glosses: dict[str, str]
     lemmas: dict[str, list[str]]
     order: list[str] | None = None
+    near: dict[str, list[str]] = field(default_factory=dict)  # words, or wnids of related classes
 
 
 def split_lemmas(written: str) -> list[str]:
@@ -32,16 +34,15 @@ def split_lemmas(written: str) -> list[str]:
 
 
 def read_names(files: CrawlFiles, settings: CrawlSettings) -> Names:
-    """The definitions and lemmas that the settings name, or that lie in the crawl.
+    """The definitions, lemmas and near words that the settings name, or that lie in the crawl.
 
     Raises:
         CrawlError: a line without a tab, a wnid named twice, or a CSV without the columns wnid, lemmas, gloss.
     """
     names = _read_catalogue(settings.catalogue) if settings.catalogue else Names({}, {})
-    if settings.definitions:
-        names.glosses.update(_pairs(settings.definitions, _outside_lines(settings.definitions)))
-    elif any(entry.path == OWN_GLOSSES for entry in files.entries("info")):
-        names.glosses.update(_pairs(OWN_GLOSSES, lines(files, OWN_GLOSSES)))
+    names.glosses.update(_own_or_outside(files, settings.definitions, OWN_GLOSSES))
+    near = _own_or_outside(files, settings.near_words, OWN_NEAR_WORDS)
+    names.near.update({wnid: split_lemmas(written) for wnid, written in near.items()})
     if settings.lemmas:
         found = _pairs(settings.lemmas, _outside_lines(settings.lemmas))
         names.lemmas.update({wnid: split_lemmas(written) for wnid, written in found.items()})
@@ -85,12 +86,14 @@ def class_table(found: Sequence[Synset], names: Names) -> tuple[pa.Table, dict[s
             f"no class {lost[0]!r} among its {len(order)}",
             "Add a line for it, or correct the crawl's label.",
         )
+    lemmas = {wnid: names.lemmas.get(wnid) or own.get(wnid) or [wnid] for wnid in order}
     table = pa.table(
         {
             "class_index": range(len(order)),
             "wnid": order,
-            "lemmas": [names.lemmas.get(wnid) or own.get(wnid) or [wnid] for wnid in order],
+            "lemmas": list(lemmas.values()),
             "gloss": [names.glosses.get(wnid) for wnid in order],
+            "near": [_near_words(names.near.get(wnid), lemmas) for wnid in order],
         },
         schema=CLASSES,
     )
@@ -102,6 +105,19 @@ def named_by_labels(labels: Sequence[str]) -> list[Synset]:
     numbered = all(number(label, 0, 2**31) is not None for label in labels)
     order = sorted(labels, key=lambda label: (int(label) if numbered else 0, label))
     return [Synset(label, [label.replace("_", " ")]) for label in order]
+
+
+def _near_words(told: list[str] | None, lemmas: dict[str, list[str]]) -> list[str] | None:
+    """The related words; a wnid of the catalogue stands for that class's lemmas."""
+    return None if told is None else [word for one in told for word in lemmas.get(one, [one])]
+
+
+def _own_or_outside(files: CrawlFiles, address: str | None, own: str) -> dict[str, str]:
+    """What lines `wnid<TAB>text` say, of the user's file or else of the crawl's own, if it has one."""
+    if address:
+        return _pairs(address, _outside_lines(address))
+    held = any(entry.path == own for entry in files.entries("info"))
+    return _pairs(own, lines(files, own)) if held else {}
 
 
 def _outside_lines(address: str) -> Iterator[tuple[int, str]]:

@@ -48,6 +48,9 @@ class CrawlSettings:
     definitions: str | None = None
     #: File or address of lines `wnid<TAB>lemma, lemma`; None: the crawl's own names.
     lemmas: str | None = None
+    #: File or address of lines `wnid<TAB>word, word`, words related to the class or wnids of related classes; None: the
+    #: crawl's own info/near_words.tsv, if it has one.
+    near_words: str | None = None
     #: CSV file or address with the columns wnid, lemmas, gloss: the classes in order, also those without pictures here.
     #: None: the crawl's own classes. Crawls that share a store share one catalogue.
     catalogue: str | None = None

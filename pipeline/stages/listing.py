@@ -24,7 +24,7 @@ from pipeline.records import CLASSES, LISTING, LOCATIONS, QUERIES, SPLITS
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity
 from pipeline.storage.tables import write_table
 
-CODE_VERSION: Final = "1"
+CODE_VERSION: Final = "2"
 #: Rows of one Parquet part: this many row groups.
 PART_ROW_GROUPS: Final = 8
 
@@ -72,6 +72,7 @@ def make_listing(store: Store, crawl: Crawl, *, on_progress: Callable[[int], Non
         layout=found.layout,
         definitions=_outside_digest(crawl.settings.definitions),
         lemmas=_outside_digest(crawl.settings.lemmas),
+        near_words=_outside_digest(crawl.settings.near_words),
         catalogue=_outside_digest(crawl.settings.catalogue),
     )
     wanted = identity("listing", CODE_VERSION, told, [crawl.name, digest])

@@ -60,6 +60,34 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         return file.read(columns=list(columns) if columns is not None else None)
 
 
+def count_rows(folder: Path) -> int:
+    """Rows of a whole table, by its parts' footers alone."""
+    return sum(pq.read_metadata(part).num_rows for part in part_paths(folder))
+
+
+def read_rows(folder: Path, rows: range, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a run of the table's rows: only the row groups that hold them are read, checksums verified.
+
+    Args:
+        folder: of the table.
+        rows: a run of row numbers over all parts; numbers past the end hold nothing.
+        columns: which to read.
+    """
+    found, begin = [], 0
+    for part in part_paths(folder):
+        with pq.ParquetFile(part, page_checksum_verification=True) as file:
+            for group in range(file.num_row_groups):
+                end = begin + file.metadata.row_group(group).num_rows
+                first, last = max(rows.start, begin), min(rows.stop, end)
+                if first < last:
+                    held = file.read_row_group(group, columns=list(columns))
+                    found.append(held.slice(first - begin, last - first))
+                begin = end
+    if not found:
+        raise IndexError(f"{folder} holds {begin} rows, none of {rows}")
+    return pa.concat_tables(found)
+
+
 def iterate_table(folder: Path, columns: Sequence[str] | None = None, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
     """The table's rows in order, at most `rows` at a time: memory does not grow with the table."""
     for part in part_paths(folder):

@@ -16,8 +16,8 @@ TENCH, GOLDFISH = Synset("n01", ["tench", "Tinca tinca"]), Synset("n02", ["goldf
 def test_own_order_and_names() -> None:
     table, index = class_table([GOLDFISH, TENCH], Names({"n01": "a fish"}, {}))
     assert table.to_pylist() == [
-        {"class_index": 0, "wnid": "n02", "lemmas": ["goldfish"], "gloss": None},
-        {"class_index": 1, "wnid": "n01", "lemmas": ["tench", "Tinca tinca"], "gloss": "a fish"},
+        {"class_index": 0, "wnid": "n02", "lemmas": ["goldfish"], "gloss": None, "near": None},
+        {"class_index": 1, "wnid": "n01", "lemmas": ["tench", "Tinca tinca"], "gloss": "a fish", "near": None},
     ]
     assert index == {"n02": 0, "n01": 1}
 
@@ -34,6 +34,16 @@ def test_definitions_in_the_crawl_and_files_of_the_user(tmp_path: Path) -> None:
     assert read_names(files, CrawlSettings()) == Names({"n01": "its own"}, {})
     settings = CrawlSettings(definitions=str(tmp_path / "gloss"), lemmas=str(tmp_path / "words"))
     assert read_names(files, settings) == Names({"n01": "mine"}, {"n01": ["tench", "carp"]})
+
+
+def test_near_words_are_words_or_related_classes(tmp_path: Path) -> None:
+    own = "n01\tcarp, n02 , n77\n"
+    write(tmp_path, {"crawl/info/near_words.tsv": own, "near": "n02\tpond\n"})
+    files = CrawlFiles(str(tmp_path / "crawl"))
+    table, _ = class_table([TENCH, GOLDFISH], read_names(files, CrawlSettings()))
+    assert table.column("near").to_pylist() == [["carp", "goldfish", "n77"], None]
+    table, _ = class_table([TENCH, GOLDFISH], read_names(files, CrawlSettings(near_words=str(tmp_path / "near"))))
+    assert table.column("near").to_pylist() == [None, ["pond"]]
 
 
 def test_a_catalogue_gives_order_names_and_classes_without_pictures(tmp_path: Path) -> None:

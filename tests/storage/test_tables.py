@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.storage.tables import iterate_table, read_part, read_table, write_table
+from pipeline.storage.tables import count_rows, iterate_table, read_part, read_rows, read_table, write_table
 
 SCHEMA = pa.schema([pa.field("image_id", pa.int64(), nullable=False), pa.field("title", pa.string())])
 
@@ -49,3 +49,15 @@ def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
         except OSError:
             noticed += 1
     assert noticed >= 36
+
+
+def test_a_run_of_rows_over_parts_and_row_groups(tmp_path: Path) -> None:
+    write_table(tmp_path / "part-00000.parquet", SCHEMA, [rows(0, 2), rows(2, 3)])  # two row groups
+    write_table(tmp_path / "part-00001.parquet", SCHEMA, [rows(3, 6)])
+    assert count_rows(tmp_path) == 6
+    for start in range(6):
+        for stop in range(start + 1, 8):
+            found = read_rows(tmp_path, range(start, stop), ("title",))
+            assert found["title"].to_pylist() == [f"t{i}" for i in range(start, min(stop, 6))]
+    with pytest.raises(IndexError, match="holds 6 rows, none of"):
+        read_rows(tmp_path, range(6, 7), ("title",))

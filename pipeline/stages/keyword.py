@@ -1,0 +1,74 @@
+"""Stage `evidence-keyword`: the words of each image's text against the words of the classes."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.engine import map_shards
+from pipeline.evidence.keyword import KeywordIndex, KeywordSettings
+from pipeline.evidence.vocabulary import vocabulary
+from pipeline.evidence_tables import KEYWORD
+from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.stages.texts import ListedTexts, make_texts, read_class_words, read_frequencies
+from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.tables import part_path, write_table
+
+STAGE = "evidence-keyword"
+CODE_VERSION = "1"
+
+
+def make_keyword(
+    store: Store,
+    crawls: Sequence[str],
+    settings: KeywordSettings,
+    *,
+    workers: int,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Artifact:
+    """Match the texts of the usable training images; counts the crawls' words first, where that is still to do.
+
+    Args:
+        store: where listing and images of the crawls are current.
+        crawls: the crawls to read; the first one's catalogue names the classes.
+        settings: of the matching.
+        workers: threads; each holds the texts of a stretch of classes.
+        on_progress: called with the number of images just done.
+    """
+    listings = [store.current("listing", crawl) for crawl in crawls]
+    images = [store.current("images", crawl) for crawl in crawls]
+    known = vocabulary(read_class_words(listings[0]))
+    texts = [make_texts(store, crawl, known) for crawl in crawls]
+
+    def build(draft: Draft) -> Facts:
+        order = ClassOrder.read(listings, images)
+        index = KeywordIndex(known, *read_frequencies(texts), settings)
+        listed = ListedTexts(listings)
+        tasks = [(k, task) for k, task in enumerate(stretches(order.sizes))]
+        left = [task for task in tasks if draft.finished(task[0]) is None]
+        for rows in map_shards(partial(_match_stretch, draft, order, listed, index), left, workers):
+            on_progress(rows)
+        facts = [draft.finished(number) or {} for number, _ in tasks]
+        return {"images": len(order), "unknown": sum(fact["unknown"] for fact in facts)}
+
+    wanted = identity(STAGE, CODE_VERSION, settings, inputs_of([*listings, *images, *texts]))
+    return store.make(STAGE, WHOLE, wanted, build)
+
+
+def _match_stretch(
+    draft: Draft, order: ClassOrder, listed: ListedTexts, index: KeywordIndex, task: tuple[int, range]
+) -> int:
+    number, classes = task
+    rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
+    found = index.match(listed.take(order.members[rows]), order.class_index[rows])
+    columns = {
+        "image_id": order.image_id[rows],
+        "keyword": pa.array(found.own, mask=np.isnan(found.own)),
+        "keyword_other": pa.array(found.other, mask=np.isnan(found.other)),
+        "keyword_class": pa.array(found.other_class, mask=found.other_class < 0),
+    }
+    path = part_path(draft.table("evidence"), number)
+    written = write_table(path, KEYWORD, [pa.table(columns, schema=KEYWORD)])
+    draft.finish(number, {path: written}, {"unknown": int(np.isnan(found.own).sum())})
+    return written
