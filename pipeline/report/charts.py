@@ -1,26 +1,15 @@
-"""Charts as small SVG documents: equal figures give equal bytes, and they follow light and dark by themselves.
-
-Drawn by hand rather than by a plotting library: a chart is a few kilobytes, its text stays text in the reader's own
-font, and shown as an image it can neither run a script nor load anything.
-"""
+"""Charts of results and counts, as small SVG documents."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from markupsafe import escape
+from pipeline.report.svg import WIDTH, cut, document, number, scale, text
+from pipeline.report.svg import line as straight
 
-WIDTH: Final = 440
 #: One per recipe in the order of the run, the first for the baseline; legible on white and on black.
 COLOURS: Final = ("#868e99", "#3b78e7", "#d9730d", "#2a9d6f", "#9b5fd0", "#d1495b", "#1795a8", "#a3752f")
-
-_STYLE = """
-text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:#57606a}
-.strong{font-weight:600;fill:#1f2328}.grid{stroke:#e4e7eb}.axis{stroke:#8b949e}.bar{fill:#3b78e7}.marked{fill:#d9730d}
-.end{text-anchor:end}.mid{text-anchor:middle}
-@media(prefers-color-scheme:dark){text{fill:#9aa4af}.strong{fill:#e6e9ed}.grid{stroke:#2c323a}.axis{stroke:#6b747e}}
-"""
 
 
 @dataclass(frozen=True)
@@ -56,18 +45,18 @@ def learning_curves(curves: Sequence[Curve], labels: Sequence[str], percent: boo
     height, left, right, bottom = 250 + top, 48, 14, 40
     y_ticks = _ticks(min(y for _, y in every), max(y for _, y in every), 5)
     first, last = min(x for x, _ in every), max(x for x, _ in every)
-    at_x = _scale(first, last, left, WIDTH - right)
-    at_y = _scale(y_ticks[0], y_ticks[-1], height - bottom, top + 8)
+    at_x = scale(first, last, left, WIDTH - right)
+    at_y = scale(y_ticks[0], y_ticks[-1], height - bottom, top + 8)
     body = [legend, *_rows(y_ticks, at_y, (left, WIDTH - right), percent)]
     whole = [x for x in _ticks(first, last, 7) if first <= x <= last and x == round(x)]
-    body += [_text(at_x(x), height - bottom + 17, _number(x), "mid") for x in whole]
-    body.append(_text((left + WIDTH - right) / 2, height - 6, "epoch", "mid"))
+    body += [text(at_x(x), height - bottom + 17, number(x), "mid") for x in whole]
+    body.append(text((left + WIDTH - right) / 2, height - 6, "epoch", "mid"))
     for curve, line in zip(curves, points, strict=True):
         path = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in line)
         colour = _colour(curve.recipe)
         body.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.7" opacity=".85"/>')
         body += [f'<circle cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="2.6" fill="{colour}"/>' for x, y in line[-1:]]
-    return _document(height, body)
+    return document(height, body)
 
 
 def seed_dots(rows: Sequence[Dots], reference: float | None) -> bytes:
@@ -83,25 +72,25 @@ def seed_dots(rows: Sequence[Dots], reference: float | None) -> bytes:
     ticks = _ticks(min(every), max(every), 5)
     left, right, step, top = 12 + 7 * min(22, max(len(row.label) for row in rows)), 62, 34, 8
     height = top + step * len(rows) + 34
-    at = _scale(ticks[0], ticks[-1], left, WIDTH - right)
+    at = scale(ticks[0], ticks[-1], left, WIDTH - right)
     floor = top + step * len(rows)
     body = []
     for tick in ticks:
-        body.append(_line(at(tick), top, at(tick), floor, "grid"))
-        body.append(_text(at(tick), floor + 18, _number(100 * tick), "mid"))
+        body.append(straight(at(tick), top, at(tick), floor, "grid"))
+        body.append(text(at(tick), floor + 18, number(100 * tick), "mid"))
     if reference is not None:
         dashed = f'x1="{at(reference):.1f}" x2="{at(reference):.1f}" y1="{top}" y2="{floor}"'
         body.append(f'<line {dashed} class="axis" stroke-dasharray="3 3"/>')
     for k, row in enumerate(rows):
         y, colour, mean = top + step * (k + 0.5), _colour(row.recipe), sum(row.values) / len(row.values)
         low, high = at(min(row.values)), at(max(row.values))
-        body.append(_text(left - 10, y + 4, _cut(row.label, 22), "end strong"))
+        body.append(text(left - 10, y + 4, cut(row.label, 22), "end strong"))
         body.append(f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"/>')
         tall = f'x1="{at(mean):.1f}" x2="{at(mean):.1f}" y1="{y - 9}" y2="{y + 9}"'
         body.append(f'<line {tall} stroke="{colour}" stroke-width="3"/>')
         body += [f'<circle cx="{at(v):.1f}" cy="{y}" r="4" fill="{colour}" opacity=".8"/>' for v in row.values]
-        body.append(_text(WIDTH - right + 16, y + 4, f"{100 * mean:.1f}", "strong"))
-    return _document(height, body)
+        body.append(text(WIDTH - right + 16, y + 4, f"{100 * mean:.1f}", "strong"))
+    return document(height, body)
 
 
 def histogram(counts: Sequence[int], edges: Sequence[float], labels: tuple[str, str], marked_below: float) -> bytes:
@@ -115,33 +104,28 @@ def histogram(counts: Sequence[int], edges: Sequence[float], labels: tuple[str, 
     """
     height, left, right, top, bottom = 216, 48, 14, 28, 40
     ticks = [tick for tick in _ticks(0, max(*counts, 1), 4) if tick == int(tick)]
-    at_x, at_y = _scale(edges[0], edges[-1], left, WIDTH - right), _scale(0, ticks[-1], height - bottom, top)
-    body = [_text(0, 12, labels[1], ""), *_rows(ticks, at_y, (left, WIDTH - right), percent=False)]
+    at_x, at_y = scale(edges[0], edges[-1], left, WIDTH - right), scale(0, ticks[-1], height - bottom, top)
+    body = [text(0, 12, labels[1], ""), *_rows(ticks, at_y, (left, WIDTH - right), percent=False)]
     for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
         box = f'x="{at_x(low) + 0.8:.1f}" width="{max(0.5, at_x(high) - at_x(low) - 1.6):.1f}"'
         box += f' y="{at_y(count):.1f}" height="{height - bottom - at_y(count):.1f}"'
         body.append(f'<rect {box} class="{"marked" if high <= marked_below else "bar"}"/>')
     inside = [tick for tick in _ticks(edges[0], edges[-1], 6) if edges[0] <= tick <= edges[-1]]
-    body += [_text(at_x(tick), height - bottom + 17, _number(tick), "mid") for tick in inside]
-    body.append(_text((left + WIDTH - right) / 2, height - 6, labels[0], "mid"))
-    return _document(height, body)
-
-
-def _document(height: int, body: Sequence[str]) -> bytes:
-    box = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {box}><style>{_STYLE}</style>{"".join(body)}</svg>'.encode()
+    body += [text(at_x(tick), height - bottom + 17, number(tick), "mid") for tick in inside]
+    body.append(text((left + WIDTH - right) / 2, height - 6, labels[0], "mid"))
+    return document(height, body)
 
 
 def _legend(entries: Sequence[tuple[int, str]]) -> tuple[str, int]:
     """Coloured names in as many lines as they need, and the height they take."""
     parts, x, y = [], 48.0, 14
     for recipe, label in entries:
-        name = _cut(label, 28)
+        name = cut(label, 28)
         width = 24 + 6.8 * len(name)
         if x > 48 and x + width > WIDTH:
             x, y = 48.0, y + 18
         parts.append(f'<circle cx="{x + 5:.1f}" cy="{y - 4}" r="4.5" fill="{_colour(recipe)}"/>')
-        parts.append(_text(x + 14, y, name, "strong"))
+        parts.append(text(x + 14, y, name, "strong"))
         x += width
     return "".join(parts), y + 10
 
@@ -149,9 +133,9 @@ def _legend(entries: Sequence[tuple[int, str]]) -> tuple[str, int]:
 def _rows(ticks: Sequence[float], at: Callable[[float], float], span: tuple[float, float], percent: bool) -> list[str]:
     """Horizontal grid lines with their figures."""
     left, right = span
-    lines = [_line(left, at(tick), right, at(tick), "grid") for tick in ticks]
-    shown = [f"{_number(100 * tick)}%" if percent else _number(tick) for tick in ticks]
-    return lines + [_text(left - 7, at(tick) + 4, text, "end") for tick, text in zip(ticks, shown, strict=True)]
+    lines = [straight(left, at(tick), right, at(tick), "grid") for tick in ticks]
+    shown = [f"{number(100 * tick)}%" if percent else number(tick) for tick in ticks]
+    return lines + [text(left - 7, at(tick) + 4, told, "end") for tick, told in zip(ticks, shown, strict=True)]
 
 
 def _ticks(low: float, high: float, wanted: int) -> list[float]:
@@ -166,26 +150,5 @@ def _ticks(low: float, high: float, wanted: int) -> list[float]:
     return [round(k * step, 10) for k in range(first, last + 1)]
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
-    span = (high - low) or 1.0
-    return lambda value: start + (value - low) / span * (end - start)
-
-
 def _colour(recipe: int) -> str:
     return COLOURS[recipe % len(COLOURS)]
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.6g}".replace("-", "\u2212")
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
-
-
-def _text(x: float, y: float, text: str, kind: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{escape(text)}</text>'

@@ -1,25 +1,11 @@
-"""The report as one HTML page: everything a crawl said is escaped, nothing is loaded, no script can run."""
+"""Everything the page shows, as plain values: what `render` makes HTML of."""
 
-import base64
-import functools
-import hashlib
-import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
-from typing import Final
 
-import jinja2
-from markupsafe import Markup
-
-from pipeline.records import SPLITS
-from pipeline.report.census import LIGHT, ClassRow, CrawlAccount
+from pipeline.report.census import ClassRow, CrawlAccount
+from pipeline.report.overview import ClassFigure, SourceRow
 from pipeline.report.results import Gain, SplitResults
 from pipeline.report.sheets import Sheet
-
-#: Control, format (bidirectional overrides among them), private and unassigned characters, line and paragraph ends.
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_LONGEST: Final = 300  # characters shown of any text of a crawl
 
 
 @dataclass(frozen=True)
@@ -61,13 +47,51 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class PictureGroup:
+    """Sheets of one class that belong together, and how to read them."""
+
+    title: str
+    note: str
+    sheets: tuple[Sheet, ...]
+
+
+@dataclass(frozen=True)
 class ClassPictures:
-    """One class's contact sheets."""
+    """One class in pictures."""
 
     row: ClassRow
-    ends: tuple[Sheet, ...]  # heaviest, lightest
-    clusters: tuple[Sheet, ...]  # largest first
+    groups: tuple[PictureGroup, ...]
+    maps: tuple[Chart, ...]
+
+
+@dataclass(frozen=True)
+class ConfusedGroup:
+    """Classes that a model takes for each other, and the clusters of all their images together."""
+
+    names: tuple[str, ...]
+    pairs: tuple[tuple[str, str, float], ...]  # of a and b: share of both whose images are taken for the other
+    clusters: tuple[Sheet, ...]
     more_clusters: int  # not pictured
+
+
+@dataclass(frozen=True)
+class Doubles:
+    """Pictures that were listed more than once."""
+
+    told: tuple[str, ...]  # how many, in words
+    leaks: tuple[Sheet, ...]  # a sheet for each group that holds training images and images of val or test
+    largest: tuple[Sheet, ...]  # a sheet for each of the largest other groups
+
+
+@dataclass(frozen=True)
+class EvidencePart:
+    """What the evidence says, over all classes."""
+
+    rows: tuple[SourceRow, ...]
+    figures: tuple[ClassFigure, ...]  # each of all classes, in their order
+    confused: tuple[ConfusedGroup, ...] | None  # None: nobody has looked
+    more_confused: int  # groups that are not pictured
+    doubles: Doubles | None  # None: nobody has looked
 
 
 @dataclass(frozen=True)
@@ -100,89 +124,11 @@ class Page:
     charts: Charts
     class_split: str | None  # the split of the classes' accuracies
     classes: tuple[ClassRow, ...]
+    evidence: EvidencePart
     pictures: tuple[ClassPictures, ...]
+    pictured_by: str  # which classes are pictured: those with ...
     omitted: tuple[str, ...]  # names of classes with images but without contact sheets
     quarantine: tuple[DefectExamples, ...]
     tables: tuple[tuple[str, str], ...]  # what it is, pattern of its parts below the store's folder
     stages: tuple[StageCost, ...]
     missing: tuple[str, ...]  # sentences about what no run has made yet
-
-
-def render(page: Page) -> bytes:
-    """The page as UTF-8 HTML; equal pages give equal bytes."""
-    style = _text_file("report.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    html = _template().render(page=page, style=Markup(style), policy=policy, splits=SPLITS, light_limit=LIGHT)  # noqa: S704
-    return html.encode()
-
-
-def visible(text: str) -> str:
-    """The text with every character that hides, reorders or breaks lines spelt out, cut at 300 characters.
-
-    What comes back is still plain text: the template escapes it.
-    """
-    shown = "".join(
-        f"\N{MATHEMATICAL LEFT ANGLE BRACKET}U+{ord(mark):04X}\N{MATHEMATICAL RIGHT ANGLE BRACKET}"
-        if unicodedata.category(mark) in _UNSEEN
-        else mark
-        for mark in text[:_LONGEST]
-    )
-    return shown if len(text) <= _LONGEST else f"{shown}…"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 image`, `1,200 images`; `many` where the plural is not formed by an s."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def _text_file(name: str) -> str:
-    return resources.files("pipeline.report").joinpath(name).read_text(encoding="utf-8")
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "visible": visible,
-        "count": _count,
-        "counted": counted,
-        "percent": _percent,
-        "points": _points,
-        "seconds": _seconds,
-        "memory": _memory,
-        "words": _words,
-    }
-    return environment.from_string(_text_file("report.html"))
-
-
-def _count(number: int) -> str:
-    return f"{number:,}"
-
-
-def _percent(share: float | None, digits: int = 1) -> str:
-    return "\N{EN DASH}" if share is None else f"{100 * share:.{digits}f}"
-
-
-def _points(share: float) -> str:
-    """A difference of shares in percentage points, with its sign."""
-    return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def _memory(megabytes: float) -> str:
-    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
-
-
-def _words(items: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))

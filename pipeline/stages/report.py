@@ -8,28 +8,35 @@ import numpy as np
 
 from pipeline.records import DEFECTS
 from pipeline.report import census, page
+from pipeline.report.overview import ClassFigure
+from pipeline.report.render import render
 from pipeline.report.results import Hits, SplitResults, best_recipe, class_top1, paired_gain, split_results
 from pipeline.report.sheets import SheetSettings
+from pipeline.stages.classes import ClassOrder
 from pipeline.stages.population import TRAIN, Population
+from pipeline.stages.report_charts import accuracy_chart, curve_charts, size_chart, weight_chart
+from pipeline.stages.report_confused import confused_groups
+from pipeline.stages.report_doubles import doubles
+from pipeline.stages.report_evidence import Evidence, Training, class_figures, read_training, source_rows
+from pipeline.stages.report_gallery import Gallery, rows_at
 from pipeline.stages.report_inputs import (
     ReportInputs,
-    Training,
     accounts_of,
     catalogue_of,
     costs_of,
     find_inputs,
     population_of,
-    read_hits,
-    read_training,
-    rows_at,
 )
-from pipeline.stages.report_pictures import accuracy_chart, class_pictures, curve_charts, size_chart, weight_chart
+from pipeline.stages.report_missing import missing_of
+from pipeline.stages.report_pictures import class_pictures
+from pipeline.stages.report_scores import read_hits
+from pipeline.stages.texts import read_class_words
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.atomic import publish_bytes
 from pipeline.storage.tables import read_table
 
 STAGE = "report"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +76,7 @@ def make_report(
 
     def build(draft: Draft) -> Facts:
         shown = _page(store, inputs, told, settings)
-        html = page.render(shown)
+        html = render(shown)
         path = draft.folder / "report.html"
         publish_bytes(path, html)
         draft.finish(0, {path: 1})
@@ -89,9 +96,16 @@ class _Run:
     recipes: list[str]
     population: Population
     training: Training
+    evidence: Evidence
+    figures: tuple[ClassFigure, ...]
     results: tuple[SplitResults, ...]
     hits: dict[str, Hits]  # by recipe, on the first split of the results
     classes: list[census.ClassRow]
+
+    @property
+    def names(self) -> list[str]:
+        """Of all classes."""
+        return [row.name for row in self.classes]
 
 
 def report_page(store: Store) -> Path:
@@ -107,7 +121,8 @@ def _page(
     store: Store, inputs: ReportInputs, published: Mapping[str, float | None], settings: ReportSettings
 ) -> page.Page:
     run = _read(inputs, list(published), settings)
-    shown, omitted = census.pictured_classes(run.classes, settings.sheets.classes)
+    shown, omitted, by = _pictured(run)
+    gallery = _gallery(run)
     return page.Page(
         accounts=accounts_of(inputs, run.population),
         verdict=_verdict(run),
@@ -121,31 +136,79 @@ def _page(
         ),
         class_split=run.results[0].split if run.hits else None,
         classes=tuple(run.classes),
-        pictures=class_pictures(inputs, run.population, run.training, [run.classes[k] for k in shown], settings.sheets),
+        evidence=_evidence(run, gallery),
+        pictures=_pictures(run, shown, gallery),
+        pictured_by=by,
         omitted=tuple(run.classes[k].name for k in omitted),
         quarantine=_quarantine(run),
         tables=_table_patterns(store, inputs),
         stages=costs_of(store),
-        missing=_missing(run),
+        missing=missing_of(inputs, run.evidence, run.results, run.recipes, settings.baseline),
     )
 
 
 def _read(inputs: ReportInputs, recipes: list[str], settings: ReportSettings) -> _Run:
     population = population_of(inputs)
-    training = read_training(inputs, population)
+    names = catalogue_of(inputs.listings)
+    training = read_training(inputs, ClassOrder.of(population, len(names)))
+    evidence = Evidence(inputs.evidence, training.order)
     summary = read_table(inputs.summary.table("summary")).to_pylist() if inputs.summary else []
     tables = split_results(summary, recipes, settings.baseline)
     hits = {name: read_hits(found, tables[0].split) for name, found in inputs.predictions.items() if tables and found}
-    names = catalogue_of(inputs)
+    label = training.order.class_index
     classes = census.class_rows(
         names,
-        training.class_index,
+        label,
         population.class_index[(population.split == TRAIN) & ~population.usable],
         training.weight,
-        None if training.cluster is None else census.cluster_counts(training.class_index, training.cluster, len(names)),
+        census.cluster_counts(label, evidence.column("cluster"), len(names)) if evidence.has("cluster") else None,
         [class_top1(hits[name], len(names)) if name in hits else None for name in recipes],
     )
-    return _Run(inputs, settings, recipes, population, training, tables, hits, classes)
+    figures = class_figures(evidence)
+    return _Run(inputs, settings, recipes, population, training, evidence, figures, tables, hits, classes)
+
+
+def _gallery(run: _Run) -> Gallery:
+    weight = np.full(len(run.population.image_id), np.nan, np.float32)
+    if run.training.weight is not None:
+        weight[run.training.order.members] = run.training.weight
+    listings, images = run.inputs.decoded
+    return Gallery(listings, images, run.inputs.features, run.population, weight, run.settings.sheets)
+
+
+def _pictured(run: _Run) -> tuple[list[int], list[int], str]:
+    """Which classes are pictured, which are not, and by what they were chosen.
+
+    By weight where something weighs; else by the first figure that judges labels.
+    """
+    judging = [figure for figure in run.figures if figure.judges]
+    if run.training.weight is None and judging:
+        shown, omitted = census.pictured_classes(run.classes, run.settings.sheets.classes, judging[0].values)
+        return shown, omitted, f"the lowest \u201c{judging[0].name}\u201d"
+    shown, omitted = census.pictured_classes(run.classes, run.settings.sheets.classes)
+    return shown, omitted, "the largest share that looks wrong"
+
+
+def _evidence(run: _Run, gallery: Gallery) -> page.EvidencePart:
+    found = run.inputs.evidence
+    confused, more = None, 0
+    if "confusion" in found:
+        confused, more = confused_groups(found["confusion"], run.evidence, gallery, run.names)
+    return page.EvidencePart(
+        rows=source_rows(run.evidence),
+        figures=run.figures,
+        confused=confused,
+        more_confused=more,
+        doubles=doubles(found["duplicates"], gallery, run.names) if "duplicates" in found else None,
+    )
+
+
+def _pictures(run: _Run, shown: Sequence[int], gallery: Gallery) -> tuple[page.ClassPictures, ...]:
+    words = (
+        read_class_words(run.inputs.listings[0]) if run.evidence.has("keyword") or run.evidence.has("semantic") else []
+    )
+    rows = [run.classes[k] for k in shown]
+    return class_pictures(rows, run.training, run.evidence, gallery, run.names, words)
 
 
 def _verdict(run: _Run) -> page.Verdict:
@@ -153,7 +216,7 @@ def _verdict(run: _Run) -> page.Verdict:
     best = best_recipe(run.results, baseline)
     light = None
     if weight is not None and len(weight):
-        light = float(census.light_images(weight, run.training.class_index).mean())
+        light = float(census.light_images(weight, run.training.order.class_index).mean())
     compared = best is not None and best in run.hits and baseline in run.hits
     return page.Verdict(
         baseline=baseline,
@@ -179,7 +242,8 @@ def _quarantine(run: _Run) -> tuple[page.DefectExamples, ...]:
 
 def _table_patterns(store: Store, inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
     """What each table is called on the page, and the pattern of its parts below the store."""
-    named = [(inputs.weighed, "manifest"), (inputs.summary, "summary"), (inputs.kmeans, "evidence")]
+    named = [(inputs.weighed, "manifest"), (inputs.summary, "summary")]
+    named += [(artifact, "evidence") for artifact in inputs.evidence.values()]
     named += [(seed, "predictions") for seeds in inputs.predictions.values() for seed in seeds]
     named += [(listing, "listing") for listing in inputs.listings] + [(images, "images") for images in inputs.images]
     return tuple(
@@ -190,22 +254,3 @@ def _table_patterns(store: Store, inputs: ReportInputs) -> tuple[tuple[str, str]
         for artifact, table in named
         if artifact is not None
     )
-
-
-def _missing(run: _Run) -> tuple[str, ...]:
-    """A sentence for everything that no run has made yet."""
-    inputs, splits = run.inputs, {table.split for table in run.results}
-    told = [] if inputs.listings else ["No crawl has been listed yet."]
-    pairs = zip(inputs.listings, inputs.images, strict=True)
-    told += [f"Crawl {a.partition} is listed but not decoded: it counts nowhere below." for a, b in pairs if b is None]
-    evaluated = {row.recipe for table in run.results for row in table.rows}
-    told += [f"Recipe {name} has not been trained and scored." for name in run.recipes if name not in evaluated]
-    if run.results and "test" not in splits:
-        told.append("There is no test split: every accuracy, the gain too, is on val, where recipes are also compared.")
-    if run.results and "val" not in splits:
-        told.append("There is no val split: the best recipe was chosen on test itself, which flatters its gain.")
-    if inputs.kmeans is None:
-        told.append("Classes have not been clustered, so no clusters are shown.")
-    if inputs.weighed is None and any(name != run.settings.baseline for name in run.recipes):
-        told.append("No recipe that weighs images has a manifest, so no weights are shown.")
-    return tuple(told)

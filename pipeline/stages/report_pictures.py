@@ -1,152 +1,115 @@
-"""The report's charts and contact sheets, drawn from what a run left."""
+"""The report's classes in pictures: contact sheets for every source of evidence, and maps."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.policy.decision import class_means
-from pipeline.report import census, charts
-from pipeline.report.page import Chart, ClassPictures, counted
-from pipeline.report.results import SplitResults
-from pipeline.report.sheets import Caption, Sheet, SheetSettings, data_uri, extremes, make_sheet, sample
+from pipeline.evidence.vocabulary import ClassWords
+from pipeline.report.census import ClassRow
+from pipeline.report.choice import Choice, ChoiceGroup
+from pipeline.report.class_groups import WIDE, class_groups, doubted_rows
+from pipeline.report.class_view import COLUMNS, ClassView
+from pipeline.report.page import ClassPictures, PictureGroup
+from pipeline.report.sheets import SheetSettings
 from pipeline.stages.population import Population
-from pipeline.stages.report_inputs import ReportInputs, Training, read_curves, rows_at
-from pipeline.storage.arrays import ArrayShards
-
-WIDEST_WEIGHT = 3.0  # of the class's mean; the weight chart's last bar holds everything heavier
-END_COLUMNS, CLUSTER_COLUMNS = 8, 4  # pictures in a row of a sheet
-
-
-def accuracy_chart(results: Sequence[SplitResults], recipes: Sequence[str], baseline: str) -> Chart | None:
-    """Top-1 of each recipe and seed on the first split, or None without results."""
-    if not results:
-        return None
-    rows = results[0].rows
-    dots = [charts.Dots(recipes.index(row.recipe), row.recipe, row.top1) for row in rows]
-    reference = next((row.scores[0].mean for row in rows if row.recipe == baseline), None)
-    return _chart(charts.seed_dots(dots, reference), "Top-1 of each recipe and seed; the table above holds the figures")
-
-
-def curve_charts(inputs: ReportInputs, recipes: Sequence[str]) -> tuple[Chart, ...]:
-    """Accuracy on val and training loss over epochs; those that any training has."""
-    drawn = []
-    for value, alt, percent in (("val_top1", "Top-1 on val after each epoch", True), ("loss", "Training loss", False)):
-        curves = read_curves(inputs, recipes, value)
-        if curves:
-            drawn.append(_chart(charts.learning_curves(curves, recipes, percent), alt))
-    return tuple(drawn)
-
-
-def size_chart(classes: Sequence[census.ClassRow]) -> Chart | None:
-    """How many classes are how large, or None without an image."""
-    sizes = np.array([row.usable for row in classes], np.int64)
-    if not sizes.any():
-        return None
-    counts, edges = np.histogram(sizes, bins=min(24, max(6, len(sizes) // 2)))
-    labels = ("usable training images in a class", "classes")
-    alt = f"Classes by size, from {sizes.min():,} to {sizes.max():,} usable training images"
-    return _chart(charts.histogram(counts.tolist(), edges.tolist(), labels, -1.0), alt)
-
-
-def weight_chart(training: Training) -> Chart | None:
-    """How many images have which weight relative to their class's mean, or None where nothing weighs."""
-    if training.weight is None or not training.weight.any():
-        return None
-    mean = class_means(training.weight, training.class_index)
-    relative = np.divide(training.weight, mean, out=np.zeros(len(mean)), where=mean > 0)
-    top = min(WIDEST_WEIGHT, max(1.0, float(np.ceil(relative.max() * 10)) / 10))
-    counts, edges = np.histogram(relative.clip(max=top), bins=round(top * 10), range=(0.0, top))
-    heavier = f" ({WIDEST_WEIGHT:g} and more in the last bar)" if relative.max() > WIDEST_WEIGHT else ""
-    labels = (f"weight as a multiple of the class's mean{heavier}", "images")
-    alt = "Usable training images by their weight relative to their class's mean"
-    return _chart(charts.histogram(counts.tolist(), edges.tolist(), labels, census.LIGHT), alt)
-
-
-def _chart(svg: bytes, alt: str) -> Chart:
-    return Chart(data_uri(svg, "image/svg+xml"), alt)
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Images that share a sheet."""
-
-    name: str
-    note: str
-    members: npt.NDArray[np.int64]  # positions among the training images
-    columns: int
+from pipeline.stages.report_evidence import Evidence, Training
+from pipeline.stages.report_gallery import Gallery, usable_positions
+from pipeline.stages.report_maps import class_maps
+from pipeline.stages.report_texts import with_words
+from pipeline.storage.artifacts import Artifact
+from pipeline.storage.tables import iterate_table
 
 
 def class_pictures(
-    inputs: ReportInputs,
-    population: Population,
+    rows: Sequence[ClassRow],
     training: Training,
-    classes: Sequence[census.ClassRow],
-    settings: SheetSettings,
+    evidence: Evidence,
+    gallery: Gallery,
+    names: Sequence[str],
+    words: Sequence[ClassWords],
 ) -> tuple[ClassPictures, ...]:
-    """Contact sheets of some classes; only the pictures shown are read.
+    """Some classes in pictures; the texts of all of them are read in one pass.
 
     Args:
-        inputs: where pixels and captions lie.
-        population: all images.
-        training: the usable training images.
-        classes: which to picture; each has usable images.
-        settings: how many pictures, how large.
+        rows: the classes; each has usable images.
+        training: their images.
+        evidence: what is known of them.
+        gallery: where pictures lie.
+        names: of all classes.
+        words: of all classes; not asked for where no text has been matched.
     """
-    if not classes:
-        return ()
-    listings, images = inputs.decoded
-    own = [np.flatnonzero(training.class_index == row.index) for row in classes]
-    ends = [_ends(training, members, settings) for members in own]
-    clusters = [_clusters(training, members, settings) for members in own]
-    every = np.unique(np.concatenate([group.members for groups in ends + clusters for group in groups]))
-    texts = rows_at(listings, "listing", ("path", "title", "rank"), training.position[every])
-    shards = ArrayShards([artifact.table("pixels") for artifact in images])
-
-    def draw(group: _Group) -> Sheet:
-        at = training.position[group.members]
-        pixels = shards.gather(population.shard[at], population.row[at])
-        weight = [None] * len(at) if training.weight is None else training.weight[group.members].tolist()
-        told = [texts[k] for k in np.searchsorted(every, group.members)]
-        captions = [
-            Caption(text["path"], text["title"] or "", text["rank"], value)
-            for text, value in zip(told, weight, strict=True)
-        ]
-        return make_sheet(group.name, group.note, pixels, captions, group.columns, settings)
-
+    settings = gallery.settings
+    views = class_views([row.index for row in rows], training, evidence, names)
+    groups = [class_groups(view, settings) for view in views]
+    if "neighbours" in evidence.found:
+        beside = neighbour_groups(views, evidence.found["neighbours"], gallery.population, settings)
+        groups = [[*own, group] if group.choices else own for own, group in zip(groups, beside, strict=True)]
+    groups = with_words(groups, views, gallery, words)
+    drawn = iter(gallery.sheets([choice for own in groups for group in own for choice in group.choices]))
     return tuple(
-        ClassPictures(row, tuple(map(draw, first)), tuple(map(draw, second)), max(0, (row.clusters or 0) - len(second)))
-        for row, first, second in zip(classes, ends, clusters, strict=True)
+        ClassPictures(
+            row,
+            tuple(PictureGroup(g.title, g.note, tuple(next(drawn) for _ in g.choices)) for g in own),
+            class_maps(view, gallery),
+        )
+        for row, view, own in zip(rows, views, groups, strict=True)
     )
 
 
-def _ends(training: Training, members: npt.NDArray[np.int64], settings: SheetSettings) -> list[_Group]:
-    """The heaviest and the lightest of a class; where all weigh the same, or nothing weighs, a fair sample."""
-    weight = None if training.weight is None else training.weight[members]
-    if weight is None or weight.min() == weight.max():
-        note = "" if weight is None else f"all weigh {weight[0]:.2f}"
-        return [_Group("A sample", note, sample(members, training.image_id, settings.ends), END_COLUMNS)]
-    pairs = zip(("Heaviest", "Lightest"), extremes(weight, training.image_id[members], settings.ends), strict=True)
-    return [_Group(name, _weights(weight[chosen]), members[chosen], END_COLUMNS) for name, chosen in pairs]
+def class_views(
+    classes: Sequence[int], training: Training, evidence: Evidence, names: Sequence[str]
+) -> list[ClassView]:
+    """Some classes with everything that is known of their images; each has usable images.
+
+    Memory holds one column of all classes at a time, and all columns of these.
+    """
+    order = training.order
+    own = [np.arange(order.starts[k], order.starts[k + 1]) for k in classes]
+    every = np.concatenate(own) if own else np.zeros(0, np.int64)
+    columns = evidence.columns(COLUMNS, every)
+    views, start = [], 0
+    for index, rows in zip(classes, own, strict=True):
+        here = {name: values[start : start + len(rows)] for name, values in columns.items()}
+        weight = None if training.weight is None else training.weight[rows]
+        views.append(ClassView(index, order.image_id[rows], order.members[rows], weight, here, names))
+        start += len(rows)
+    return views
 
 
-def _weights(weight: npt.NDArray[np.float64]) -> str:
-    first, last = f"{weight[0]:.2f}", f"{weight[-1]:.2f}"
-    return f"weight {first}" if first == last else f"weight {first} to {last}"
+def neighbour_groups(
+    views: Sequence[ClassView], found: Artifact, population: Population, settings: SheetSettings
+) -> list[ChoiceGroup]:
+    """Of each class the images that their neighbours doubt most, each beside the images most similar to it.
 
-
-def _clusters(training: Training, members: npt.NDArray[np.int64], settings: SheetSettings) -> list[_Group]:
-    """The largest clusters of a class, largest first."""
-    if training.cluster is None:
-        return []
-    cluster = training.cluster[members]
-    numbers, sizes = np.unique(cluster[cluster >= 0], return_counts=True)
+    Args:
+        views: the classes.
+        found: an `evidence-neighbours`.
+        population: all images.
+        settings: how many are shown.
+    """
+    doubted = [doubted_rows(view, "agreement", "neighbour_class", settings.queries) for view in views]
+    queries = [view.image_id[rows] for view, rows in zip(views, doubted, strict=True)]
+    nearest = read_nearest(found, np.concatenate([*queries, np.zeros(0, np.int64)]))
+    wanted = np.array(sorted({other for others in nearest.values() for other in others[: WIDE - 1]}), np.int64)
+    place = dict(zip(wanted.tolist(), usable_positions(population, wanted).tolist(), strict=True))
     groups = []
-    for k in np.argsort(-sizes, kind="stable")[: settings.clusters]:
-        inside = members[cluster == numbers[k]]
-        mean = f", weight {training.weight[inside].mean():.2f}" if training.weight is not None else ""
-        note = f"{100 * sizes[k] / len(members):.0f}%, {counted(int(sizes[k]), 'image')}{mean}"
-        chosen = sample(inside, training.image_id, settings.per_cluster)
-        groups.append(_Group(f"Cluster {numbers[k]}", note, chosen, CLUSTER_COLUMNS))
+    for view, rows in zip(views, doubted, strict=True):
+        choices: list[Choice] = []
+        for row in rows.tolist():
+            others = [place[other] for other in nearest.get(int(view.image_id[row]), [])[: WIDE - 1]]
+            at = np.array([int(view.position[row]), *(other for other in others if other >= 0)], np.int64)
+            labels = tuple(view.names[k] for k in population.class_index[at].tolist())
+            choices.append(Choice(f"Doubted picture {len(choices) + 1}", "", at, WIDE, labels))
+        note = "First the picture, then those most similar to it, each with its label."
+        groups.append(ChoiceGroup("Beside their neighbours", note, tuple(choices)))
     return groups
+
+
+def read_nearest(found: Artifact, image_id: npt.NDArray[np.int64]) -> Mapping[int, list[int]]:
+    """The nearest images of a few, nearest first, by image id; the table is streamed."""
+    nearest: dict[int, list[int]] = {}
+    for batch in iterate_table(found.table("nearest"), ("image_id", "neighbours")):
+        own = batch.filter(np.isin(batch["image_id"].to_numpy(), image_id))
+        nearest |= dict(zip(own["image_id"].to_pylist(), own["neighbours"].to_pylist(), strict=True))
+    return nearest

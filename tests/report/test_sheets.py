@@ -3,10 +3,8 @@ import base64
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.report.sheets import Caption, SheetSettings, contact_sheet, data_uri, extremes, make_sheet, sample
+from pipeline.report.sheets import Caption, Sheet, SheetSettings, contact_sheet, data_uri
 
 
 def decoded(data: bytes) -> np.ndarray:
@@ -40,36 +38,9 @@ def test_what_is_no_picture_is_refused(wrong: np.ndarray) -> None:
 
 
 def test_a_sheet_knows_its_empty_places() -> None:
-    captions = [Caption(f"{k}.jpg", "", None, None) for k in range(3)]
-    sheet = make_sheet("Heaviest", "", plain([(9, 9, 9)] * 3), captions, 2, SheetSettings())
-    assert (sheet.columns, sheet.blanks) == (2, 1)
-    assert make_sheet("Heaviest", "", plain([(9, 9, 9)] * 3), captions, 8, SheetSettings()).columns == 3
-    with pytest.raises(ValueError, match="2 captions for 3 pictures"):
-        make_sheet("Heaviest", "", plain([(9, 9, 9)] * 3), captions[:2], 2, SheetSettings())
-
-
-def test_ends_by_hand() -> None:
-    weight, ids = np.array([1.0, 3.0, 1.0, 2.0, 3.0]), np.array([50, 40, 30, 20, 10])
-    heavy, light = extremes(weight, ids, 2)
-    assert heavy.tolist() == [4, 1]  # equal weights by image id
-    assert light.tolist() == [0, 2]
-    heavy, light = extremes(weight, ids, 9)
-    assert heavy.tolist() == [4, 1, 3]
-    assert light.tolist() == [0, 2]
-
-
-@given(st.lists(st.integers(0, 3), max_size=30), st.integers(1, 12))
-def test_no_image_is_at_both_ends(weights: list[int], count: int) -> None:
-    heavy, light = extremes(np.array(weights, np.float64), np.arange(len(weights), dtype=np.int64), count)
-    assert not set(heavy.tolist()) & set(light.tolist())
-    assert (len(heavy), len(light)) == (min(count, (len(weights) + 1) // 2), min(count, len(weights) // 2))
-    if len(heavy) and len(light):
-        assert min(weights[k] for k in heavy) >= max(weights[k] for k in light)
-
-
-def test_a_sample_is_the_smallest_ids() -> None:
-    ids = np.array([9, 1, 5, 3], np.int64)
-    assert sample(np.array([0, 2, 3]), ids, 2).tolist() == [3, 2]
+    captions = tuple(Caption(f"{k}.jpg", "", None, None) for k in range(3))
+    assert Sheet("Heaviest", "", "data:,", 2, captions).blanks == 1
+    assert Sheet("Heaviest", "", "data:,", 3, captions).blanks == 0
 
 
 def test_data_uri() -> None:
@@ -78,7 +49,9 @@ def test_data_uri() -> None:
     assert base64.b64decode(tail) == b"\x00\xff"
 
 
-@pytest.mark.parametrize("wrong", [{"quality": 0}, {"size": 4}, {"ends": 65}, {"classes": 0}, {"clusters": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"quality": 0}, {"size": 4}, {"ends": 65}, {"texts": 0}, {"classes": 0}, {"clusters": 0}, {"points": 0}]
+)
 def test_settings_out_of_range_are_refused_by_name(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"sheets.{next(iter(wrong))} must be"):
         SheetSettings(**wrong)

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.report.page import visible
+from pipeline.report.render import visible
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""The report as one HTML page: everything a crawl said is escaped, nothing is loaded, no script can run."""
+
+import base64
+import functools
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from importlib import resources
+from typing import Final
+
+import jinja2
+from markupsafe import Markup
+
+from pipeline.records import SPLITS
+from pipeline.report.census import LIGHT
+from pipeline.report.page import Page
+
+#: Control, format (bidirectional overrides among them), private and unassigned characters, line and paragraph ends.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_LONGEST: Final = 300  # characters shown of any text of a crawl
+
+
+def render(page: Page) -> bytes:
+    """The page as UTF-8 HTML; equal pages give equal bytes."""
+    style = _text_file("report.css")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    html = _template().render(page=page, style=Markup(style), policy=policy, splits=SPLITS, light_limit=LIGHT)  # noqa: S704
+    return html.encode()
+
+
+def visible(text: str) -> str:
+    """The text with every character that hides, reorders or breaks lines spelt out, cut at 300 characters.
+
+    What comes back is still plain text: the template escapes it.
+    """
+    shown = "".join(
+        f"\N{MATHEMATICAL LEFT ANGLE BRACKET}U+{ord(mark):04X}\N{MATHEMATICAL RIGHT ANGLE BRACKET}"
+        if unicodedata.category(mark) in _UNSEEN
+        else mark
+        for mark in text[:_LONGEST]
+    )
+    return shown if len(text) <= _LONGEST else f"{shown}…"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 image`, `1,200 images`; `many` where the plural is not formed by an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _text_file(name: str) -> str:
+    return resources.files("pipeline.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_text_file),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "visible": visible,
+        "count": _count,
+        "counted": counted,
+        "percent": _percent,
+        "points": _points,
+        "seconds": _seconds,
+        "memory": _memory,
+        "words": words,
+        "figure": figure,
+    }
+    return environment.get_template("report.html")
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "\N{EN DASH}" if share is None else f"{100 * share:.{digits}f}"
+
+
+def _points(share: float) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _memory(megabytes: float) -> str:
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
+
+
+def words(items: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def figure(value: float) -> str:
+    """A figure of any size with three digits that count, at most three of them decimals."""
+    if value == round(value):
+        digits = 0
+    else:
+        digits = 3 if abs(value) < 1 else 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")

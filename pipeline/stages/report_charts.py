@@ -1,0 +1,68 @@
+"""The report's charts, drawn from what a run left."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.policy.decision import class_means
+from pipeline.report import census, charts
+from pipeline.report.page import Chart
+from pipeline.report.results import SplitResults
+from pipeline.report.sheets import data_uri
+from pipeline.stages.report_evidence import Training
+from pipeline.stages.report_inputs import ReportInputs
+from pipeline.stages.report_scores import read_curves
+
+WIDEST_WEIGHT = 3.0  # of the class's mean; the weight chart's last bar holds everything heavier
+
+
+def accuracy_chart(results: Sequence[SplitResults], recipes: Sequence[str], baseline: str) -> Chart | None:
+    """Top-1 of each recipe and seed on the first split, or None without results."""
+    if not results:
+        return None
+    rows = results[0].rows
+    dots = [charts.Dots(recipes.index(row.recipe), row.recipe, row.top1) for row in rows]
+    reference = next((row.scores[0].mean for row in rows if row.recipe == baseline), None)
+    return chart_of(
+        charts.seed_dots(dots, reference), "Top-1 of each recipe and seed; the table above holds the figures"
+    )
+
+
+def curve_charts(inputs: ReportInputs, recipes: Sequence[str]) -> tuple[Chart, ...]:
+    """Accuracy on val and training loss over epochs; those that any training has."""
+    drawn = []
+    for value, alt, percent in (("val_top1", "Top-1 on val after each epoch", True), ("loss", "Training loss", False)):
+        curves = read_curves(inputs, recipes, value)
+        if curves:
+            drawn.append(chart_of(charts.learning_curves(curves, recipes, percent), alt))
+    return tuple(drawn)
+
+
+def size_chart(classes: Sequence[census.ClassRow]) -> Chart | None:
+    """How many classes are how large, or None without an image."""
+    sizes = np.array([row.usable for row in classes], np.int64)
+    if not sizes.any():
+        return None
+    counts, edges = np.histogram(sizes, bins=min(24, max(6, len(sizes) // 2)))
+    labels = ("usable training images in a class", "classes")
+    alt = f"Classes by size, from {sizes.min():,} to {sizes.max():,} usable training images"
+    return chart_of(charts.histogram(counts.tolist(), edges.tolist(), labels, -1.0), alt)
+
+
+def weight_chart(training: Training) -> Chart | None:
+    """How many images have which weight relative to their class's mean, or None where nothing weighs."""
+    if training.weight is None or not training.weight.any():
+        return None
+    mean = class_means(training.weight, training.order.class_index)
+    relative = np.divide(training.weight, mean, out=np.zeros(len(mean)), where=mean > 0)
+    top = min(WIDEST_WEIGHT, max(1.0, float(np.ceil(relative.max() * 10)) / 10))
+    counts, edges = np.histogram(relative.clip(max=top), bins=round(top * 10), range=(0.0, top))
+    heavier = f" ({WIDEST_WEIGHT:g} and more in the last bar)" if relative.max() > WIDEST_WEIGHT else ""
+    labels = (f"weight as a multiple of the class's mean{heavier}", "images")
+    alt = "Usable training images by their weight relative to their class's mean"
+    return chart_of(charts.histogram(counts.tolist(), edges.tolist(), labels, census.LIGHT), alt)
+
+
+def chart_of(svg: bytes, alt: str) -> Chart:
+    """A drawn chart with its words, as the page shows it."""
+    return Chart(data_uri(svg, "image/svg+xml"), alt)

@@ -1,0 +1,182 @@
+"""The evidence as the report reads it: a column at a time, row beside row with the usable training images.
+
+A table that was made before the latest crawl came lacks its images: nothing is known of them then, which the page says.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.evidence_tables import EVIDENCE
+from pipeline.report.class_view import LEVELS
+from pipeline.report.overview import (
+    READINGS,
+    ClassFigure,
+    SourceRow,
+    class_means,
+    share_in_words,
+    spread_of,
+)
+from pipeline.stages.classes import ClassOrder
+from pipeline.stages.report_inputs import ReportInputs
+from pipeline.storage.artifacts import Artifact
+from pipeline.storage.tables import read_table
+
+Column = npt.NDArray[Any]
+
+#: Column -> the source whose table it is in.
+SOURCE_OF: Final = {
+    field.name: source for source, schema in EVIDENCE.items() for field in schema if field.name != "image_id"
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """The t usable training images in the order of the evidence, and what the recipe that is shown makes of them."""
+
+    order: ClassOrder
+    weight: npt.NDArray[np.float64] | None  # (t,) times repeats, 0 for an image it does not know; None without a recipe
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Whatever evidence there is of the t usable training images."""
+
+    found: Mapping[str, Artifact]  # by source
+    order: ClassOrder
+
+    def has(self, *columns: str) -> bool:
+        """Whether the tables that hold these columns have been made."""
+        return all(SOURCE_OF[name] in self.found for name in columns)
+
+    def column(self, name: str) -> Column:
+        """(t,) one column, read anew on each call; NaN, -1 or False where nothing is known."""
+        table = read_table(self.found[SOURCE_OF[name]].table("evidence"), ("image_id", name))
+        return beside(table, self.order.image_id, name)
+
+    def columns(self, names: tuple[str, ...], rows: npt.NDArray[np.int64]) -> dict[str, Column]:
+        """Some rows of those of the columns that have been made; one whole column at a time is in memory."""
+        return {name: self.column(name)[rows] for name in names if self.has(name)}
+
+    def lacking(self) -> dict[str, int]:
+        """Source -> how many of the images its table does not hold, where it lacks some."""
+        counts = {}
+        for source, artifact in self.found.items():
+            own = read_table(artifact.table("evidence"), ("image_id",))["image_id"].to_numpy()
+            if not np.array_equal(own, self.order.image_id):
+                counts[source] = int((~np.isin(self.order.image_id, own)).sum())
+        return {source: count for source, count in counts.items() if count}
+
+
+def beside(table: pa.Table, image_id: npt.NDArray[np.int64], name: str) -> Column:
+    """A column of a table in the order of `image_id`; NaN, -1 or False for a null and for an image it does not hold."""
+    kind = table.schema.field(name).type
+    unknown = False if pa.types.is_boolean(kind) else np.nan if pa.types.is_floating(kind) else -1
+    values = np.asarray(pc.fill_null(table[name], unknown).to_numpy())
+    own = table["image_id"].to_numpy()
+    if np.array_equal(own, image_id):
+        return values
+    if not len(own):
+        return np.full(len(image_id), unknown, values.dtype)
+    order = np.argsort(own, kind="stable")
+    at = order[np.searchsorted(own, image_id, sorter=order).clip(max=len(own) - 1)]
+    return np.where(own[at] == image_id, values[at], np.asarray(unknown, values.dtype))
+
+
+def read_training(inputs: ReportInputs, order: ClassOrder) -> Training:
+    """The usable training images with their weights."""
+    if inputs.weighed is None:
+        return Training(order, None)
+    manifest = read_table(inputs.weighed.table("manifest"), ("image_id", "weight", "repeats"))
+    weight = np.nan_to_num(beside(manifest, order.image_id, "weight").astype(np.float64))
+    return Training(order, weight * beside(manifest, order.image_id, "repeats").clip(min=0))
+
+
+def source_rows(evidence: Evidence) -> tuple[SourceRow, ...]:
+    """The overview: a row for each source that has been made."""
+    rows = []
+    for reading in READINGS:
+        if reading.source in evidence.found:
+            values = evidence.column(reading.column)
+            values = np.where(values < 0, np.nan, values) if values.dtype.kind == "i" else values
+            spread = spread_of(values, reading.bounds)
+            told = tuple(
+                share_in_words(int(there(evidence).sum()), len(evidence.order), words)
+                for source, words, there in _FINDINGS
+                if source == reading.source
+            )
+            rows.append(SourceRow(reading.source, reading.column, reading.meaning, len(evidence.order), spread, told))
+    return tuple(rows)
+
+
+def class_figures(evidence: Evidence) -> tuple[ClassFigure, ...]:
+    """A figure of each class for every source that speaks of its images."""
+    figures = _right_shares(evidence)
+    for name, columns, measure, percent, judges in _FIGURES:
+        if evidence.has(*columns):
+            values = measure(*(evidence.column(column) for column in columns))
+            figures.append(ClassFigure(name, percent, judges, class_means(values, evidence.order.starts)))
+    return tuple(figures)
+
+
+def _right_shares(evidence: Evidence) -> list[ClassFigure]:
+    """What confident learning estimates of the labels of each class."""
+    if "opinion" not in evidence.found:
+        return []
+    table = read_table(evidence.found["opinion"].table("classes"), ("class_index", "right_share"))
+    known = dict(zip(table["class_index"].to_pylist(), table["right_share"].to_pylist(), strict=True))
+    return [ClassFigure("Estimated right", True, True, tuple(known.get(k) for k in range(len(evidence.order.sizes))))]
+
+
+def _other_class(column: str) -> Callable[[Evidence], Column]:
+    def there(evidence: Evidence) -> Column:
+        named = evidence.column(column)
+        return np.asarray((named >= 0) & (named != evidence.order.class_index))
+
+    return there
+
+
+def _above(column: str, other: str) -> Callable[[Evidence], Column]:
+    return lambda evidence: evidence.column(other) > evidence.column(column)
+
+
+def _level(level: int) -> Callable[[Evidence], Column]:
+    return lambda evidence: evidence.column("density_level") == level
+
+
+#: Source, what some images are or do, and which they are.
+_FINDINGS: Final[tuple[tuple[str, str, Callable[[Evidence], Column]], ...]] = (
+    ("duplicates", "repeat another training picture", lambda e: e.column("training_copies") > 1),
+    ("duplicates", "repeat a picture of val or test", lambda e: e.column("leak")),
+    ("rank", "are top-ranked", lambda e: e.column("top_ranked")),
+    ("kmeans", "lie in clusters of under 5% of their class", lambda e: e.column("cluster_share") < 0.05),
+    *(("density", f"are {name.lower()}", _level(level)) for level, name in enumerate(LEVELS)),
+    ("hdbscan", "are noise", lambda e: e.column("hdbscan_cluster") < 0),
+    ("neighbours", "lie among another label", _other_class("neighbour_class")),
+    ("opinion", "look mislabelled (confident learning)", lambda e: e.column("label_issue")),
+    ("opinion", "look like another class", _other_class("predicted_class")),
+    ("aum", "have a margin below 0", lambda e: e.column("aum") < 0),
+    ("confusion", "are of confused classes", lambda e: e.column("confused_group") >= 0),
+    ("confusion", "lie in another class's joint cluster", _other_class("owner_class")),
+    ("keyword", "match no word of their class", lambda e: e.column("keyword") == 0),
+    ("keyword", "match another class better", _above("keyword", "keyword_other")),
+    ("semantic", "are closer to another class", _above("semantic", "semantic_other")),
+)
+
+
+#: What is told of each class: its name, the columns it is made from and how, whether it is a percentage, and whether it
+#: is low where labels look wrong.
+_FIGURES: Final[tuple[tuple[str, tuple[str, ...], Callable[..., Column], bool, bool], ...]] = (
+    ("Neighbours agree", ("agreement",), lambda agreement: agreement, True, True),
+    ("Belief in the label", ("confidence",), lambda confidence: confidence, True, True),
+    ("Noise", ("hdbscan_cluster",), lambda cluster: cluster < 0, True, False),
+    ("Doubles", ("training_copies",), lambda copies: copies > 1, True, False),
+    ("Text says nothing", ("keyword",), np.isnan, True, False),
+    ("Keywords", ("keyword",), lambda match: match, False, True),
+    ("Meaning", ("semantic",), lambda match: match, False, True),
+)

@@ -1,0 +1,44 @@
+"""What the trainings of a run left: which images each recipe recognises, and its learning curves."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from pipeline.evaluation import label_ranks
+from pipeline.report.charts import Curve
+from pipeline.report.results import Hits, hits_of
+from pipeline.stages.report_inputs import ReportInputs
+from pipeline.storage.artifacts import Artifact
+from pipeline.storage.tables import iterate_table, read_table
+
+LOGIT_ROWS = 4096  # predictions read at a time: 40 MB at 5,000 classes
+
+
+def read_hits(predictions: Sequence[Artifact], split: str) -> Hits:
+    """Which images of a split the recipe's models recognise at first guess; logits are streamed."""
+    pieces: list[tuple[npt.NDArray[Any], ...]] = []
+    columns = ("image_id", "split", "class_index", "logits")
+    folders = [artifact.table("predictions") for artifact in predictions]
+    for batch in (batch for folder in folders for batch in iterate_table(folder, columns, LOGIT_ROWS)):
+        own = batch.filter(pc.equal(batch["split"], split))
+        if own.num_rows:
+            label = own["class_index"].to_numpy()
+            logits = own["logits"].flatten().to_numpy(zero_copy_only=False).reshape(len(label), -1)
+            pieces.append((own["image_id"].to_numpy(), label, label_ranks(logits, label) == 0))
+    if not pieces:
+        return hits_of(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_))
+    return hits_of(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+
+
+def read_curves(inputs: ReportInputs, recipes: Sequence[str], value: str) -> list[Curve]:
+    """One curve per training that has finished an epoch and knows `value`."""
+    curves = []
+    for recipe, model in inputs.models:
+        table = read_table(model.table("curve"), ("epoch", value)).sort_by("epoch").drop_null()
+        if table.num_rows:
+            points = (tuple(map(float, table[name].to_pylist())) for name in ("epoch", value))
+            curves.append(Curve(recipes.index(recipe), *points))
+    return curves
