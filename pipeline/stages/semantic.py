@@ -1,0 +1,102 @@
+"""Stage `evidence-semantic`: how close each image's text is to its class and to the closest other, as vectors."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from pipeline.engine import map_shards
+from pipeline.evidence.semantic import BUILT_IN, Closeness, Encoder, SemanticSettings, closeness
+from pipeline.evidence_tables import SEMANTIC
+from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.stages.text_vectors import built_in_encoder, make_text_vectors
+from pipeline.storage.arrays import Array, ArrayShards, open_array
+from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.tables import part_path, write_table
+
+STAGE = "evidence-semantic"
+CODE_VERSION = "1"
+
+
+def make_semantic(
+    store: Store,
+    crawls: Sequence[str],
+    settings: SemanticSettings,
+    encoder: Encoder | None = None,
+    *,
+    workers: int,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Artifact:
+    """Compare the texts of the usable training images with the classes; encodes both first, where still to do.
+
+    Args:
+        store: where listing and images of the crawls are current.
+        crawls: the crawls to read; the first one's catalogue names the classes.
+        settings: which encoder is asked for.
+        encoder: that encoder; None: the built-in one.
+        workers: threads; each holds a stretch of classes.
+        on_progress: called with the number of images just encoded, or compared where they were encoded before.
+
+    Raises:
+        ValueError: the settings ask for a transformer, and none is given.
+    """
+    if encoder is None and settings.encoder != BUILT_IN:
+        raise ValueError(f"semantic.encoder: {settings.encoder!r} is not built in: give the encoder it names")
+    listings = [store.current("listing", crawl) for crawl in crawls]
+    images = [store.current("images", crawl) for crawl in crawls]
+    encoder = encoder or built_in_encoder(store, crawls, settings.lsa)
+    vectors = make_text_vectors(store, crawls, encoder, workers=workers, on_progress=on_progress)
+
+    def build(draft: Draft) -> Facts:
+        order = ClassOrder.read(listings, images)
+        tasks = list(enumerate(stretches(order.sizes)))
+        left = [task for task in tasks if draft.finished(task[0]) is None]
+        work = partial(_compare_stretch, draft, order, _Vectors(vectors))
+        with threadpool_limits(1):  # one stretch a thread, and the same sums whatever the number of cores
+            for rows in map_shards(work, left, workers):
+                on_progress(0 if vectors.made else rows)
+        facts = [draft.finished(number) or {} for number, _ in tasks]
+        return {"images": len(order), "unknown": sum(fact["unknown"] for fact in facts)}
+
+    wanted = identity(STAGE, CODE_VERSION, {}, inputs_of([*listings, *images, vectors]))
+    return store.make(STAGE, WHOLE, wanted, build)
+
+
+class _Vectors:
+    """The vectors of an artifact `text-vectors`."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.classes: Array = np.asarray(open_array(artifact.table("classes") / "part-00000.npy"))
+        self._vectors = ArrayShards([artifact.table("vectors")])
+        self._starts = np.cumsum([0, *map(len, self._vectors.shards)])
+        self._pointers = ArrayShards([artifact.table("pointers")])
+
+    def of_stretch(self, number: int) -> Array:
+        """float16 (images, D); zeros where the text says nothing."""
+        pointers = self._pointers.shards[number]
+        told = np.flatnonzero(pointers >= 0)
+        shard = np.searchsorted(self._starts, pointers[told], side="right") - 1
+        found = np.zeros((len(pointers), *self._vectors.row_shape), self._vectors.dtype)
+        found[told] = self._vectors.gather(shard, pointers[told] - self._starts[shard])
+        return found
+
+
+def _compare_stretch(draft: Draft, order: ClassOrder, vectors: _Vectors, task: tuple[int, range]) -> int:
+    number, classes = task
+    rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
+    found = closeness(vectors.of_stretch(number), vectors.classes, order.class_index[rows])
+    columns = {"image_id": pa.array(order.image_id[rows]), **_columns(found)}
+    path = part_path(draft.table("evidence"), number)
+    written = write_table(path, SEMANTIC, [pa.table(columns, schema=SEMANTIC)])
+    draft.finish(number, {path: written}, {"unknown": int(np.isnan(found.own).sum())})
+    return written
+
+
+def _columns(found: Closeness) -> dict[str, pa.Array]:
+    return {
+        "semantic": pa.array(found.own, mask=np.isnan(found.own)),
+        "semantic_other": pa.array(found.other, mask=np.isnan(found.other)),
+        "semantic_class": pa.array(found.other_class, mask=found.other_class < 0),
+    }
