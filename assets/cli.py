@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from assets.progress import TerminalProgress
-from assets.settings import SettingsError, read_settings
+from assets.settings import SettingsError, read_settings, settings_of
 from pipeline.storage.artifacts import NotMadeError, Store
 from pipeline.storage.locks import BusyError
 
@@ -72,10 +72,12 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
 ) -> None:
     """Open the Dagster UI over a store."""
-    from assets.run import dagster_instance  # noqa: PLC0415 - a second of imports
+    from assets.partitions import tell_recipes  # noqa: PLC0415 - Dagster behind these takes seconds to import
+    from assets.resources import recorded_settings  # noqa: PLC0415
+    from assets.run import dagster_instance  # noqa: PLC0415
 
-    with dagster_instance(Store(store)):
-        pass
+    with dagster_instance(Store(store)) as instance:
+        tell_recipes(instance, recorded_settings(Store(store)).known_recipes())
     os.environ["WINNOW_STORE"] = str(store.resolve())
     console.print(f"Dagster UI over {store} at http://{host}:{port} (ctrl-c stops it)", highlight=False)
     command = [sys.executable, "-m", "dagster", "dev", "-m", "assets.definitions", "-h", host, "-p", str(port)]
@@ -92,6 +94,24 @@ def path(
 
     for found in table_folders(Store(store), table):
         typer.echo(found)
+
+
+@app.command()
+def recipes(
+    store: StoreOption = DEFAULT_STORE,
+    config: Annotated[Path | None, typer.Option(help="Settings file; ./winnow.toml where there is one.")] = None,
+) -> None:
+    """List every recipe, yours too: what it does, what the source reached with it, and whether it has been run."""
+    from assets.recipe_table import recipe_table  # noqa: PLC0415
+
+    file = config or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
+    opened = Store(store)
+    settings = (
+        read_settings(file, {})
+        if file
+        else settings_of(opened.read_document("settings", {}), str(opened.root / "settings.json"))
+    )
+    console.print(recipe_table(opened, settings))
 
 
 @app.command()

@@ -1,19 +1,20 @@
 """Named, complete recipes: what is weighed how, and what the source published for it."""
 
 import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.policy.balance import inverse_count, uniform
-from pipeline.policy.clusters import by_cluster_size
-from pipeline.stages.manifest import Policy
+from pipeline.policy.catalogue import RULES
+from pipeline.policy.policy import Policy
+from pipeline.policy.rule import Part
 
 BASELINE: Final = "baseline"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One row of the source's tables."""
+    """One row of the source's tables, or a user's own."""
 
     name: str
     policy: Policy
@@ -23,48 +24,82 @@ class Recipe:
     summary: str
 
 
+def _row(name: str, published: float | None, slide: str, summary: str) -> Recipe:
+    """The recipe that is one rule with its usual settings."""
+    policy = Policy(parts=(Part(rule=RULES[name], settings=RULES[name].settings()),))
+    return Recipe(name=name, policy=policy, published=published, slide=slide, summary=summary)
+
+
+_TRAINING = "Training strategy"
+_BALANCE = "Handle imbalance"
+_CLUSTERS = "Clustering: how to use the result?"
+_DENSITY = "Density clustering: how to use the result?"
+_TEXT = "Leverage meta information"
+
 _ALL = (
-    Recipe(
-        name=BASELINE,
-        policy=Policy(name="uniform", evidence={}, decide=lambda columns: uniform(columns["class_index"])),
-        published=73.60,
-        slide="Training strategy",
-        summary="Every usable image counts the same.",
+    _row(BASELINE, 73.60, _TRAINING, "Every usable image counts the same."),
+    _row(
+        "official-baseline",
+        71.49,
+        _TRAINING,
+        "Every class is drawn, with replacement, to the size of the largest, as WebVision's own list is.",
     ),
-    Recipe(
-        name="class-reweight",
-        policy=Policy(name="inverse-count", evidence={}, decide=lambda columns: inverse_count(columns["class_index"])),
-        published=74.4,
-        slide="Handle imbalance - reweight class",
-        summary="An image weighs 1 / (images of its class), so that every class weighs the same.",
+    _row(
+        "class-reweight",
+        74.4,
+        f"{_BALANCE} - reweight class",
+        "An image weighs 1 / (images of its class), so that every class weighs the same.",
     ),
-    Recipe(
-        name="kmeans-size",
-        policy=Policy(
-            name="cluster-size",
-            evidence={"kmeans": ("cluster", "cluster_share")},
-            decide=lambda columns: by_cluster_size(
-                columns["class_index"], columns["cluster"], columns["cluster_share"]
-            ),
-        ),
-        published=74.6,
-        slide="How to use the cluster result?",
-        summary="An image weighs as much as its k-means cluster is large within its class.",
+    _row(
+        "top-ranked",
+        75.02,
+        f"{_BALANCE} - top ranked images + oversampling",
+        "Each class's 3,500 best-ranked images; smaller classes are seen as often.",
     ),
+    _row("kmeans-large", 69.7, _CLUSTERS, "The largest clusters of each class, as few as hold half of it."),
+    _row("kmeans-compact", None, _CLUSTERS, "The most compact clusters of each class, as few as hold half of it."),
+    _row("kmeans-size", 74.6, _CLUSTERS, "An image weighs as much as its k-means cluster is large within its class."),
+    _row(
+        "kmeans-top-ranked",
+        74.8,
+        _CLUSTERS,
+        "An image weighs more, the closer its cluster is to its class's top-ranked images.",
+    ),
+    _row(
+        "confused",
+        None,
+        "Handle noise - clustering",
+        "An image weighs as much as its class has of its cluster among confused classes; the owner is suggested.",
+    ),
+    _row("density-clean", 70.8, _DENSITY, "The densest level of each class."),
+    _row("density-curriculum", 72.3, _DENSITY, "The densest level first, then the noisy, then the highly noisy too."),
+    _row("density-weight", 74.8, _DENSITY, "An image weighs as its level of density is clean."),
+    _row("hdbscan-weight", None, _DENSITY, "An image weighs as HDBSCAN finds it a member of a cluster, no outlier."),
+    _row("semantic-only", 65.5, _TEXT, "The images whose text matches their class better than any other."),
+    _row("semantic", 75.35, _TEXT, "An image counts once, and once more as far as its text matches its class."),
+    _row("agreement-weight", None, "", "An image weighs as many of its nearest neighbours have its label."),
+    _row("opinion-weight", None, "", "An image weighs as likely a probe holds its label that never saw it."),
 )
 
 RECIPES: Final[dict[str, Recipe]] = {recipe.name: recipe for recipe in _ALL}
-DEFAULT_RECIPES: Final = tuple(RECIPES)
+#: What `winnow run` trains where nothing is said: one recipe more is one training more.
+DEFAULT_RECIPES: Final = (BASELINE, "class-reweight", "kmeans-size")
 
 
-def recipe_named(name: str) -> Recipe:
-    """The recipe of that name.
+def recipe_named(name: str, own: Mapping[str, Recipe] | None = None) -> Recipe:
+    """The recipe of that name, ours or one of a user's own.
 
     Raises:
         ValueError: there is none; the message gives the nearest valid name.
     """
-    if name in RECIPES:
-        return RECIPES[name]
-    near = difflib.get_close_matches(name, RECIPES, 1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(RECIPES)}"
-    raise ValueError(f"unknown recipe {name!r}; {hint}")
+    known = RECIPES | dict(own or {})
+    if name in known:
+        return known[name]
+    raise ValueError(f"unknown recipe {name!r}; {nearest(name, known)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is none of those known."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"

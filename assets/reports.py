@@ -17,7 +17,9 @@ PUBLISHED = {recipe.name: recipe.published for recipe in RECIPES.values() if rec
 def trained_recipes(store: StoreResource) -> list[str]:
     """The recipes that have predictions for every seed of the settings, in the order of `winnow recipes`."""
     made, seeds = set(store.open().partitions("predictions")), store.settings().seeds
-    return [recipe for recipe in RECIPES if all(seeded(recipe, seed) in made for seed in seeds)]
+    return [
+        recipe for recipe in store.settings().known_recipes() if all(seeded(recipe, seed) in made for seed in seeds)
+    ]
 
 
 @dg.asset(

@@ -13,7 +13,8 @@ from typing import Any
 
 import pydantic
 
-from assets.recipes import DEFAULT_RECIPES, recipe_named
+from assets.own_recipes import OwnRecipe, built
+from assets.recipes import DEFAULT_RECIPES, RECIPES, Recipe, recipe_named
 from models.specification import TrainingSettings
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.crawl.settings import CrawlSettings
@@ -53,13 +54,24 @@ class Settings:
     kmeans: KMeansSettings = field(default_factory=KMeansSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     run: RunSettings = field(default_factory=RunSettings)
+    #: recipes of the user's own, by name
+    recipe: dict[str, OwnRecipe] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse unknown recipes and empty lists."""
         if not self.recipes or not self.seeds:
             raise ValueError("recipes and seeds must each name at least one")
+        own = self.own_recipes()
         for recipe in self.recipes:
-            recipe_named(recipe)
+            recipe_named(recipe, own)
+
+    def own_recipes(self) -> dict[str, Recipe]:
+        """The recipes that `recipe` means, by name."""
+        return {name: built(name, told) for name, told in self.recipe.items()}
+
+    def known_recipes(self) -> dict[str, Recipe]:
+        """Ours and the user's own, by name."""
+        return RECIPES | self.own_recipes()
 
 
 def read_settings(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
@@ -125,6 +137,9 @@ def _refuse_unknown(kind: type, given: Any, prefix: str, where: str) -> None:
             raise SettingsError(f"{where}: unknown key {prefix}{key}{hint}")
         if dataclasses.is_dataclass(known[key]):
             _refuse_unknown(known[key], value, f"{prefix}{key}.", where)
+        elif typing.get_origin(known[key]) is dict and isinstance(value, Mapping):  # of tables under names of any kind
+            for name, table in value.items():
+                _refuse_unknown(typing.get_args(known[key])[1], table, f"{prefix}{key}.{name}.", where)
 
 
 def section_types(kind: type) -> dict[str, Any]:

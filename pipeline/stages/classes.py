@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.stages.population import Population, read_population
 from pipeline.storage.arrays import Array, ArrayShards
 from pipeline.storage.artifacts import Artifact
-from pipeline.storage.tables import read_table
+from pipeline.storage.tables import part_path, read_part, read_table
 
 SHARD_IMAGES = 50_000  # classes are gathered until a shard has about so many images; a larger class is a shard alone
 
@@ -89,5 +89,24 @@ def read_evidence(artifact: Artifact, order: ClassOrder, columns: Sequence[str])
     """
     table = read_table(artifact.table("evidence"), ("image_id", *columns))
     if not np.array_equal(table["image_id"].to_numpy(), order.image_id):
+        raise ValueError(f"{artifact.stage} was made of other images than the crawls hold now: make it again")
+    return table.select(list(columns))
+
+
+def read_stretch(artifact: Artifact, number: int, order: ClassOrder, rows: slice, columns: Sequence[str]) -> pa.Table:
+    """Some columns of one part of an evidence table.
+
+    Args:
+        artifact: of the table.
+        number: of the part, which is that of the stretch of classes.
+        order: of the evidence tables.
+        rows: of the stretch in it.
+        columns: beside `image_id`, which is only checked.
+
+    Raises:
+        ValueError: the table was made of other images.
+    """
+    table = read_part(part_path(artifact.table("evidence"), number), ("image_id", *columns))
+    if not np.array_equal(table["image_id"].to_numpy(), order.image_id[rows]):
         raise ValueError(f"{artifact.stage} was made of other images than the crawls hold now: make it again")
     return table.select(list(columns))

@@ -1,9 +1,10 @@
 """Stage `manifest`: one recipe's weighted list of what is trained on, one row per listed image.
 
-Images that repeat one of val or test (`leak` of the duplicates) are named and get no weight, whatever the recipe.
+Images that repeat one of val or test (`leak` of the duplicates) are named and get no weight, whatever the recipe, and
+training images that are one picture share one image's weight.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,17 +13,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.evidence.folds import fold_of_groups
 from pipeline.evidence_tables import EVIDENCE
-from pipeline.policy.decision import Decision, mean_one
+from pipeline.policy.decision import NO_CLASS
+from pipeline.policy.policy import Policy
 from pipeline.records import DEFECTS, MANIFEST, SPLITS
-from pipeline.stages.classes import ClassOrder, read_evidence
-from pipeline.stages.population import Population, check_ids, check_one_catalogue, listed_paths
+from pipeline.stages.classes import ClassOrder
+from pipeline.stages.eligible import Eligible, Fold, read_eligible
+from pipeline.stages.population import check_ids, check_one_catalogue, listed_paths
+from pipeline.stages.verdicts import Verdicts, decide
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import write_table
 
 STAGE = "manifest"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 BATCH_ROWS = 131_072
 #: What `reason` says of images that no policy judges: quarantined, of a clean split, a leak, of a fold held out.
 UNJUDGED = (
@@ -32,29 +35,6 @@ UNJUDGED = (
     "held out, so that a network can judge it that never saw it",
 )
 LEAK, HELD_OUT = len(UNJUDGED) - 2, len(UNJUDGED) - 1
-
-Columns = Mapping[str, npt.NDArray[Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """How a recipe weighs images: its name and version are part of the manifest's identity."""
-
-    name: str
-    #: evidence tables and the columns of each that `decide` reads and the manifest shows
-    evidence: Mapping[str, tuple[str, ...]]
-    #: columns of the trainable images (class_index and those above) -> what counts how much
-    decide: Callable[[Columns], Decision]
-    version: str = "1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fold:
-    """Images left out of a training, so that its network can judge them without having seen their labels."""
-
-    number: int  # from 0
-    folds: int
-    seed: int
 
 
 def make_manifest(
@@ -82,38 +62,17 @@ def make_manifest(
         check_one_catalogue(listings)
         order = ClassOrder.read(listings, images)
         check_ids(order.population)
-        unjudged = _unjudged(order, duplicates, held_out)
-        trained = np.flatnonzero(unjudged[order.members] < 0)
-        trained = trained[np.argsort(order.members[trained])]  # the policy and the table go by the listing's order
-        columns: dict[str, npt.NDArray[Any]] = {}
-        for name, artifact in evidence.items():
-            table = read_evidence(artifact, order, policy.evidence[name])
-            columns |= {column: table[column].to_numpy()[trained] for column in policy.evidence[name]}
-        decision = policy.decide({"class_index": order.class_index[trained], **columns})
-        weight = mean_one(decision.weight, decision.repeats)
-        rows = _Rows(order.population, order.members[trained], unjudged, decision, weight, columns)
+        eligible = read_eligible(duplicates, order, held_out)
+        rows = _Rows.of(order, eligible, decide(policy, order, eligible, evidence))
         path = draft.table("manifest") / "part-00000.parquet"
         draft.finish(0, {path: write_table(path, manifest_schema(policy), _batches(rows, policy, listings))})
         return _facts(rows)
 
-    settings = {"policy": policy.name, "version": policy.version, "evidence": policy.evidence}
+    settings: dict[str, Any] = {"parts": policy.described(), "evidence": policy.evidence}
     if held_out is not None:
         settings["held_out"] = asdict(held_out)
     inputs = inputs_of([*listings, *images, duplicates, *evidence.values()])
     return store.make(STAGE, recipe, identity(STAGE, CODE_VERSION, settings, inputs), build)
-
-
-def _unjudged(order: ClassOrder, duplicates: Artifact, held_out: Fold | None) -> npt.NDArray[np.int64]:
-    """(n,) for every listed image its position in UNJUDGED, -1 for what the policy judges."""
-    population = order.population
-    found = np.where(population.defect >= 0, population.defect, len(DEFECTS) + population.split).astype(np.int64)
-    found[order.members] = -1
-    known = read_evidence(duplicates, order, ("leak", "duplicate_group"))
-    if held_out is not None:
-        fold = fold_of_groups(known["duplicate_group"].to_numpy(), held_out.folds, held_out.seed)
-        found[order.members[fold == held_out.number]] = HELD_OUT
-    found[order.members[known["leak"].to_numpy()]] = LEAK
-    return found
 
 
 def manifest_schema(policy: Policy) -> pa.Schema:
@@ -124,79 +83,90 @@ def manifest_schema(policy: Policy) -> pa.Schema:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What manifest rows are cut from: n listed images, t of them trainable."""
+    """What manifest rows are cut from: n listed images, t of them usable training images by class."""
 
-    population: Population
-    trainable: npt.NDArray[np.int64]  # (t,) positions of those the policy judged, ascending
-    unjudged: npt.NDArray[np.int64]  # (n,) position in UNJUDGED, -1 for those
-    decision: Decision  # of t
-    weight: npt.NDArray[np.float32]  # (t,)
-    evidence: Columns  # each (t,)
+    order: ClassOrder
+    verdicts: Verdicts  # of t
+    place: npt.NDArray[np.int32]  # (n,) position among the t of those a policy judged, else -1
+    unjudged: npt.NDArray[np.int8]  # (n,) position in UNJUDGED, else -1
 
-    @property
-    def kept(self) -> npt.NDArray[np.bool_]:
-        """(t,) which images have any say in the training."""
-        return (self.decision.repeats > 0) & (self.weight > 0)
+    @classmethod
+    def of(cls, order: ClassOrder, eligible: Eligible, verdicts: Verdicts) -> "_Rows":
+        population, members = order.population, order.members
+        why = np.where(population.defect >= 0, population.defect, len(DEFECTS) + population.split).astype(np.int8)
+        why[members] = np.where(eligible.leak, LEAK, np.where(eligible.held_out, HELD_OUT, -1))
+        place = np.full(len(why), -1, np.int32)
+        place[members] = np.where(eligible.judged, np.arange(len(members)), -1)
+        return cls(order, verdicts, place, why)
 
 
 def _batches(rows: _Rows, policy: Policy, listings: Sequence[Artifact]) -> Iterator[pa.RecordBatch]:
     schema = manifest_schema(policy)
-    place = np.full(len(rows.population.image_id), -1, np.int64)  # of each listed image among the trainable
-    place[rows.trainable] = np.arange(len(rows.trainable))
+    evidence = {
+        name: pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
+        for name, parts in rows.verdicts.evidence.items()
+    }
+    texts = [pa.array(list(words.texts), pa.string()) for words in rows.verdicts.words]
     start = 0
     for paths in listed_paths(listings, BATCH_ROWS):
         span = slice(start, start + len(paths))
         start = span.stop
-        yield _batch(rows, schema, span, place[span], paths)
+        at = pa.array(rows.place[span], mask=rows.place[span] < 0)
+        columns = {"path": paths, "reason": _reasons(rows, span, texts), **_decided(rows, span)}
+        columns |= {name: pc.take(column, at).combine_chunks() for name, column in evidence.items()}
+        yield pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
 
-def _batch(
-    rows: _Rows, schema: pa.Schema, span: slice, place: npt.NDArray[np.int64], paths: pa.Array
-) -> pa.RecordBatch:
+def _decided(rows: _Rows, span: slice) -> dict[str, pa.Array]:
+    place, verdicts, population = rows.place[span], rows.verdicts, rows.order.population
     judged = place >= 0
 
-    def spread(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        out = np.zeros(len(place), dtype)
+    def spread(values: npt.NDArray[Any], dtype: npt.DTypeLike, otherwise: int = 0) -> npt.NDArray[Any]:
+        out = np.full(len(place), otherwise, dtype)
         out[judged] = values[place[judged]]
         return out
 
-    columns = {
-        "image_id": rows.population.image_id[span],
-        "path": paths,
-        "class_index": rows.population.class_index[span],
-        "weight": spread(rows.weight, np.float32),
-        "repeats": spread(rows.decision.repeats, np.int32),
-        "stage": spread(rows.decision.stage, np.int32),
-        "kept": spread(rows.kept, np.bool_),
-        "suggested_class": pa.nulls(len(place), pa.int32()),
-        "reason": _reasons(rows, span, place),
+    suggested = spread(verdicts.suggested, np.int32, NO_CLASS)
+    weight, repeats = spread(verdicts.weight, np.float32), spread(verdicts.repeats, np.int32)
+    return {
+        "image_id": pa.array(population.image_id[span]),
+        "class_index": pa.array(population.class_index[span]),
+        "weight": pa.array(weight),
+        "repeats": pa.array(repeats),
+        "stage": pa.array(spread(verdicts.stage, np.int32)),
+        "kept": pa.array((weight > 0) & (repeats > 0)),
+        "suggested_class": pa.array(suggested, mask=suggested == NO_CLASS),
     }
-    columns |= {name: pa.array(spread(values, values.dtype), mask=~judged) for name, values in rows.evidence.items()}
-    return pa.record_batch([pa.array(columns[name]) for name in schema.names], schema=schema)
 
 
-def _reasons(rows: _Rows, span: slice, place: npt.NDArray[np.int64]) -> pa.Array:
-    """The policy's words for what it judged; for the rest, why it was not."""
-    index = rows.unjudged[span].copy()
-    judged = place >= 0
-    index[judged] = len(UNJUDGED) + rows.decision.reason[place[judged]]
-    return pc.take(pa.array([*UNJUDGED, *rows.decision.reasons]), pa.array(index))
+def _reasons(rows: _Rows, span: slice, texts: Sequence[pa.Array]) -> pa.Array:
+    """The words of every rule that saw an image; for images that none judged, why not."""
+    place = rows.place[span]
+    own = rows.unjudged[span]
+    told = [pc.take(pa.array(UNJUDGED), pa.array(own, mask=own < 0))]
+    for words, known in zip(rows.verdicts.words, texts, strict=True):
+        index = np.where(place >= 0, words.index[place], -1)
+        told.append(pc.take(known, pa.array(index, mask=index < 0)))
+    return pc.binary_join_element_wise(*told, "; ", null_handling="skip")
 
 
 def _facts(rows: _Rows) -> Facts:
-    seen = rows.decision.repeats > 0
-    classes = np.unique(rows.population.class_index)
-    trained = np.unique(rows.population.class_index[rows.trainable][rows.kept])
-    repeats = rows.decision.repeats.astype(np.int64)
+    verdicts, kept = rows.verdicts, rows.verdicts.kept
+    seen = verdicts.repeats > 0
+    listed = np.bincount(rows.order.population.class_index)
+    trained = np.bincount(rows.order.class_index, weights=kept, minlength=len(listed))
+    total = float(np.multiply(verdicts.weight, verdicts.repeats, dtype=np.float64).sum())
+    sightings = int(verdicts.repeats.sum(dtype=np.int64))
     return {
-        "rows": len(rows.population.image_id),
-        "trainable": len(rows.trainable),
+        "rows": len(rows.place),
+        "trainable": int((rows.place >= 0).sum()),
         "leaks": int((rows.unjudged == LEAK).sum()),
-        "kept": int(rows.kept.sum()),
-        "images_per_epoch": int(repeats.sum()),
-        "mean_weight": float((rows.weight.astype(np.float64) * repeats).sum() / repeats.sum()),
-        "min_weight": float(rows.weight[seen].min()),
-        "max_weight": float(rows.weight[seen].max()),
-        "classes": len(classes),
-        "classes_without_images": np.setdiff1d(classes, trained).tolist(),
+        "kept": int(kept.sum()),
+        "suggested": int((verdicts.suggested != NO_CLASS).sum()),
+        "images_per_epoch": sightings,
+        "mean_weight": total / sightings,
+        "min_weight": float(verdicts.weight[seen].min()),
+        "max_weight": float(verdicts.weight[seen].max()),
+        "classes": int((listed > 0).sum()),
+        "classes_without_images": np.flatnonzero((listed > 0) & (trained == 0)).tolist(),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from assets.recipes import RECIPES, recipe_named
 from assets.settings import Settings, SettingsError, overridden, read_settings, settings_of
 
 
@@ -39,6 +40,41 @@ def test_the_command_line_goes_over_the_file_and_both_over_the_defaults(tmp_path
         ("training = 3", "training must be a table, not 3"),
         ("[training\n", "not valid TOML"),
         ("[run]\nworkers = 0", "run.workers must be at least 1, not 0"),
+        (
+            '[recipe.mine]\nparts = ["semantik"]',
+            "recipe.mine.parts[0]: unknown rule 'semantik'; did you mean semantic?",
+        ),
+        (
+            '[recipe.mine]\nparts = ["baseline", { name = "top-ranked", kk = 3 }]',
+            "recipe.mine.parts[1]: unknown key kk; did you mean k?",
+        ),
+        (
+            '[recipe.mine]\nparts = [{ name = "top-ranked", k = 0 }]',
+            "recipe.mine.parts[0]: k must be at least 1, not 0",
+        ),
+        (
+            '[recipe.mine]\nparts = [{ name = "top-ranked", k = "all" }]',
+            "recipe.mine.parts[0].k: Input should be a valid integer",
+        ),
+        (
+            '[recipe.mine]\nparts = [{ name = "baseline", k = 1 }]',
+            "recipe.mine.parts[0]: unknown key k; baseline has no settings",
+        ),
+        (
+            '[recipe.mine]\nparts = [{ name = "semantic", by = "keywords" }]',
+            "recipe.mine.parts[0].by: Input should be 'keyword', 'semantic' or 'both'",
+        ),
+        ("[recipe.mine]\nparts = [3]", "recipe.mine.parts[0] must be a rule's name or a table with a name, not 3"),
+        ("[recipe.mine]\nparts = []", "recipe.mine.parts must name at least one of baseline, "),
+        ('[recipe.mine]\nparts = "semantic"', "recipe.mine.parts: "),
+        ('[recipe.mine]\npart = ["semantic"]', "unknown key recipe.mine.part; did you mean recipe.mine.parts?"),
+        ("recipe.mine = 3", "recipe.mine must be a table, not 3"),
+        ('[recipe.semantic]\nparts = ["baseline"]', "recipe.semantic: semantic is a recipe of Winnow's own"),
+        ('[recipe.Mine]\nparts = ["baseline"]', "recipe.Mine: a recipe's name is of a-z, 0-9 and '-'"),
+        (
+            'recipes = ["mina"]\n[recipe.mine]\nparts = ["baseline"]',
+            "unknown recipe 'mina'; did you mean mine?",
+        ),
     ],
 )
 def test_mistakes_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
@@ -64,3 +100,33 @@ def test_the_launchpad_changes_only_what_it_gives() -> None:
     assert overridden(settings, "kmeans", {"clusters": 3, "seed": None}).kmeans.clusters == 3
     with pytest.raises(SettingsError, match=r"the launchpad: .*at least 1"):
         overridden(settings, "kmeans", {"clusters": 0})
+
+
+OWN = """
+recipes = ["baseline", "mine"]
+[recipe.mine]
+parts = ["class-reweight", "semantic", { name = "top-ranked", k = 1000 }]
+[recipe.weights-of-levels]
+parts = [{ name = "density-weight", weights = [1, 0.1] }]
+summary = "Steeper."
+"""
+
+
+def test_a_recipe_of_the_user_s_own_is_one_like_any_other(tmp_path: Path) -> None:
+    settings = read_settings(written(tmp_path, OWN), {})
+    mine = recipe_named("mine", settings.own_recipes())
+    assert [part.rule.name for part in mine.policy.parts] == ["class-reweight", "semantic", "top-ranked"]
+    assert mine.policy.parts[2].settings.k == 1000
+    assert list(mine.policy.evidence) == ["keyword", "semantic", "rank"]
+    assert mine.summary == "class-reweight x semantic x top-ranked."
+    assert (mine.published, mine.slide) == (None, "")
+    steep = settings.known_recipes()["weights-of-levels"]
+    assert (steep.summary, steep.policy.parts[0].settings.weights) == ("Steeper.", (1.0, 0.1))
+    assert list(settings.known_recipes()) == [*RECIPES, "mine", "weights-of-levels"]
+
+
+def test_a_recipe_of_the_user_s_own_is_kept_with_the_store(tmp_path: Path) -> None:
+    settings = read_settings(written(tmp_path, OWN), {"training": {"epochs": 2}})
+    told = json.loads(json.dumps(dataclasses.asdict(settings)))
+    assert settings_of(told, "settings.json").known_recipes() == settings.known_recipes()
+    assert overridden(settings, "kmeans", {"clusters": 3}).recipes == ("baseline", "mine")
