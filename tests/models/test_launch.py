@@ -66,6 +66,7 @@ def test_a_worker_killed_in_the_middle_is_told_of_and_made_up_for(
     run_training(job, Gang(), lambda event: texts.append(event.get("text", "")), lambda: False)
     assert "going on after step" in texts[0]
     assert (job.out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    assert read_table(job.out / "margins").equals(read_table(trained / "margins"))
 
 
 def test_two_processes_train_one_model_and_an_interrupt_saves_it(
@@ -89,6 +90,7 @@ def test_two_processes_train_one_model_and_an_interrupt_saves_it(
     assert [event["epoch"] for event in events if event["event"] == "epoch"] == [1, 2, 3]
     assert events[-1]["epochs"] == 3
     assert read_table(job.out / "curve")["images"].to_pylist() == [51, 102, 153]
+    assert read_table(job.out / "margins")["sightings"].to_pylist() == [3] * 51
 
 
 def test_a_job_that_fails_says_why(make_job: Callable[..., TrainingJob], tmp_path: Path) -> None:
