@@ -142,7 +142,7 @@ def _sums(values: npt.NDArray[Any], starts: Integers) -> npt.NDArray[np.float64]
 
 
 def share_in_words(count: int, total: int, what: str) -> str:
-    """`1,200 images (3.4%) are noise`; `what` begins after the bracket."""
+    """`1,200 images (3.4%) among another label`; `what` stands for one image and for many."""
     images = f"{count:,} {'image' if count == 1 else 'images'}"
     return f"{images} ({100 * count / max(1, total):.1f}%) {what}"
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pipeline.report.choice import Choice, Positions, parts, sample
 from pipeline.report.overview import top_names
 from pipeline.report.page import ConfusedGroup
+from pipeline.report.render import counted
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.report_evidence import Evidence
 from pipeline.stages.report_gallery import Gallery
@@ -107,7 +108,9 @@ def _joint_clusters(
         given = top_names(np.bincount(label[at], minlength=len(names)), names, 3)
         owner = int(own["owner_class"][at[0]])
         whose = f"{names[owner]}'s by {100 * own['owner_share'][at[0]]:.0f}%" if owner >= 0 else "nobody's"
-        note = f"{len(at):,} images, labelled {', '.join(f'{name} {100 * share:.0f}%' for name, share in given)}"
+        note = (
+            f"{counted(len(at), 'image')}, labelled {', '.join(f'{name} {100 * share:.0f}%' for name, share in given)}"
+        )
         few = sample(at, image_id, settings.per_cluster)
         labels = tuple(names[k] for k in label[few].tolist())
         choices.append(Choice(f"Cluster {number}: {whose}", note, evidence.order.members[rows[few]], ACROSS, labels))

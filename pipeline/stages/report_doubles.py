@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipeline.report.choice import Choice, largest_groups
 from pipeline.report.page import Doubles
+from pipeline.report.render import counted
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.population import Population
 from pipeline.stages.report_gallery import Gallery, usable_positions
@@ -100,7 +101,7 @@ def _told(table: pa.Table) -> tuple[str, ...]:
     training = table["split"].to_numpy(zero_copy_only=False) == "train"
     leaks = table["leak"].to_numpy(zero_copy_only=False) & training
     return (
-        f"{len(label):,} listed pictures in {len(numbers):,} groups",
-        f"{int((low < high).sum()):,} of these groups carry different labels",
-        f"{int(leaks.sum()):,} training pictures repeat one of val or test and get no weight",
+        f"{counted(len(label), 'listed picture')} in {counted(len(numbers), 'group')}",
+        f"{counted(int((low < high).sum()), 'group')} with different labels",
+        f"{counted(int(leaks.sum()), 'training picture')} repeating one of val or test, and without weight for that",
     )

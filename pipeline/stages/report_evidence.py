@@ -149,23 +149,23 @@ def _level(level: int) -> Callable[[Evidence], Column]:
     return lambda evidence: evidence.column("density_level") == level
 
 
-#: Source, what some images are or do, and which they are.
+#: Source, what some images are, and which they are.
 _FINDINGS: Final[tuple[tuple[str, str, Callable[[Evidence], Column]], ...]] = (
-    ("duplicates", "repeat another training picture", lambda e: e.column("training_copies") > 1),
-    ("duplicates", "repeat a picture of val or test", lambda e: e.column("leak")),
-    ("rank", "are top-ranked", lambda e: e.column("top_ranked")),
-    ("kmeans", "lie in clusters of under 5% of their class", lambda e: e.column("cluster_share") < 0.05),
-    *(("density", f"are {name.lower()}", _level(level)) for level, name in enumerate(LEVELS)),
-    ("hdbscan", "are noise", lambda e: e.column("hdbscan_cluster") < 0),
-    ("neighbours", "lie among another label", _other_class("neighbour_class")),
-    ("opinion", "look mislabelled (confident learning)", lambda e: e.column("label_issue")),
-    ("opinion", "look like another class", _other_class("predicted_class")),
-    ("aum", "have a margin below 0", lambda e: e.column("aum") < 0),
-    ("confusion", "are of confused classes", lambda e: e.column("confused_group") >= 0),
-    ("confusion", "lie in another class's joint cluster", _other_class("owner_class")),
-    ("keyword", "match no word of their class", lambda e: e.column("keyword") == 0),
-    ("keyword", "match another class better", _above("keyword", "keyword_other")),
-    ("semantic", "are closer to another class", _above("semantic", "semantic_other")),
+    ("duplicates", "repeating another training picture", lambda e: e.column("training_copies") > 1),
+    ("duplicates", "repeating a picture of val or test", lambda e: e.column("leak")),
+    ("rank", "top-ranked", lambda e: e.column("top_ranked")),
+    ("kmeans", "in small clusters, under 5% of the class", lambda e: e.column("cluster_share") < 0.05),
+    *(("density", name.lower(), _level(level)) for level, name in enumerate(LEVELS)),
+    ("hdbscan", "outside of all clusters", lambda e: e.column("hdbscan_cluster") < 0),
+    ("neighbours", "among another label", _other_class("neighbour_class")),
+    ("opinion", "likely mislabelled, by confident learning", lambda e: e.column("label_issue")),
+    ("opinion", "taken for another class", _other_class("predicted_class")),
+    ("aum", "with a margin below 0", lambda e: e.column("aum") < 0),
+    ("confusion", "of confused classes", lambda e: e.column("confused_group") >= 0),
+    ("confusion", "in another class's joint cluster", _other_class("owner_class")),
+    ("keyword", "without a word of the class", lambda e: e.column("keyword") == 0),
+    ("keyword", "matching another class better", _above("keyword", "keyword_other")),
+    ("semantic", "closer to another class", _above("semantic", "semantic_other")),
 )
 
 

@@ -17,6 +17,7 @@ from tests.stages.report_store import (
     RECIPES,
     Image,
     add_crawl,
+    add_evidence,
     add_listing,
     add_training,
     add_weights,
@@ -213,6 +214,7 @@ def test_the_page_in_a_real_browser(store: Store) -> None:
         pytest.skip("no chromium on this machine: the report cannot be opened in a browser")
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
+    add_evidence(store, "shop", CRAWL)
     read(store)
     address = report_page(store).resolve().as_uri()
     pictures = Path(__file__).resolve().parents[2] / "build" / "screenshots"
@@ -231,8 +233,9 @@ def test_the_page_in_a_real_browser(store: Store) -> None:
             page.goto(address)
             assert page.locator("#result-table").is_visible()
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")  # no sideways scrolling
-            broken = "[...document.images].filter(image => !image.complete || !image.naturalWidth).length"
-            assert page.evaluate(broken) == 0
+            # pictures wait until they come near the window: ask for all of them, then see that none is damaged
+            page.evaluate("Promise.all([...document.images].map(i => { i.loading = 'eager'; return i.decode(); }))")
+            assert page.evaluate("[...document.images].filter(image => !image.naturalWidth).length") == 0
             assert page.evaluate("getComputedStyle(document.querySelector('.card')).borderRadius") == "10px"
             page.locator("a[href='#class-1']").first.click()
             assert page.locator("#class-1").is_visible()  # the link opened the class
