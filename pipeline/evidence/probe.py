@@ -8,15 +8,17 @@ have less its own; and a wrong label moves a class's mean a little where it woul
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.engine import map_shards
 from pipeline.evidence.calibration import calibrate
 
 #: Tried in turn; the one whose out-of-fold probabilities fit the given labels best is taken.
-SHRINKAGES = (0.01, 0.03, 0.1, 0.3, 0.9)
+SHRINKAGES = (0.01, 0.1, 0.5)
 
 Floats32 = npt.NDArray[np.float32]
 Floats64 = npt.NDArray[np.float64]
@@ -156,9 +158,10 @@ def discriminant(moments: Moments, shrinkage: float) -> Probe:
     if seen.any():
         weight, sums = moments.weight[seen], moments.sums[seen]
         mean = sums / weight[:, None]
-        within = (moments.squares - sums.T @ mean) / weight.sum()
-        covariance = (1 - shrinkage) * within + shrinkage * np.eye(dimensions)
-        found = cho_solve(cho_factor(covariance), mean.T)
+        covariance = moments.squares - sums.T @ mean
+        covariance *= (1 - shrinkage) / weight.sum()
+        covariance.flat[:: dimensions + 1] += shrinkage
+        found = cho_solve(cho_factor(covariance, overwrite_a=True), mean.T)
         weights[:, seen] = found
         bias[seen] = np.log(weight / weight.sum()) - 0.5 * np.einsum("cd,dc->c", mean, found)
     return Probe(weights, bias)
@@ -183,18 +186,20 @@ class FoldProbes:
     loss: float  # nats, of the given labels of the sample out of fold; NaN where nothing of it could be judged
 
 
-def fit_folds(moments: Sequence[Moments], scale: Scale, sample: Sample) -> FoldProbes:
+def fit_folds(moments: Sequence[Moments], scale: Scale, sample: Sample, workers: int = 1) -> FoldProbes:
     """Train each fold's probe on the other folds; choose the shrinkage and the temperature on out-of-fold logits.
 
     Args:
         moments: of each fold's images, scaled.
         scale: that they were scaled with.
         sample: images to choose on, each judged by the probe of its own fold.
+        workers: threads; each solves for one fold.
     """
     every = Moments.total(moments)
     best: tuple[float, float, float, list[Probe]] | None = None
     for shrinkage in SHRINKAGES:
-        probes = [discriminant(every.without(part), shrinkage) for part in moments]
+        solve = partial(_without, every, shrinkage)
+        probes = list(map_shards(solve, moments, workers))
         sharpness, loss = calibrate(*_out_of_fold(probes, sample))
         if best is None or loss < best[0]:
             best = loss, shrinkage, sharpness, probes
@@ -202,6 +207,10 @@ def fit_folds(moments: Sequence[Moments], scale: Scale, sample: Sample) -> FoldP
     loss, shrinkage, sharpness, probes = best
     rescaled = tuple(probe.rescaled(scale, sharpness) for probe in probes)
     return FoldProbes(rescaled, shrinkage, 1 / sharpness, loss)
+
+
+def _without(every: Moments, shrinkage: float, part: Moments) -> Probe:
+    return discriminant(every.without(part), shrinkage)
 
 
 def _out_of_fold(probes: Sequence[Probe], sample: Sample) -> tuple[Floats32, Integers]:
