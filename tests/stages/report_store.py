@@ -81,7 +81,7 @@ def add_listing(store: Store, crawl: str, images: Sequence[Image]) -> None:
 
     def build(draft: Draft) -> Facts:
         draft.finish(0, {publish(draft, "listing", LISTING, rows): 0, publish(draft, "classes", CLASSES, classes): 0})
-        return {}
+        return {"classes": len(NAMES)}
 
     store.make("listing", crawl, "l", build)
 
