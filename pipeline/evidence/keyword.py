@@ -65,7 +65,7 @@ class Matches:
 def count_texts(known: Vocabulary, texts: pa.Array | pa.ChunkedArray) -> tuple[Ints, int]:
     """(K,) how many of some texts have each keyword, and how many of them say anything. Give distinct texts."""
     found = known.look_up(texts)
-    _, keyword = found.pairs(known.size)
+    _, keyword = found.pairs()
     return np.bincount(keyword, minlength=known.size), int(found.says.sum())
 
 
@@ -117,7 +117,7 @@ class KeywordIndex:
 
     def _match_block(self, texts: pa.Array, own: Ints) -> tuple[Floats, Floats, Ints]:
         found = self._known.look_up(texts)
-        row, class_index, score = self._scores(*found.pairs(self._known.size))
+        row, class_index, score = self._scores(*found.pairs())
         unknown = np.where(found.says, 0, np.nan)
         mine, others, best_class = unknown.copy(), unknown.copy(), np.full(len(own), -1, np.int64)
         is_own = class_index == own[row]
@@ -135,16 +135,16 @@ class KeywordIndex:
         """(text, class, score) of every class that a text has any word of, sorted, from (text, keyword)."""
         count = self._from[keyword + 1] - self._from[keyword]
         at = np.arange(count.sum()) + np.repeat(self._from[keyword] - (np.cumsum(count) - count), count)
-        code = np.repeat(row, count) * len(self._part_class) + self._part[at]
+        code = (np.repeat(row, count) << 32) | self._part[at]
         order = np.argsort(code, kind="stable")
         code, weight = code[order], self._weight[at][order]
         first = _changes(code)
         if not len(first):
             return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-        row, part = np.divmod(code[first], len(self._part_class))
+        row, part = code[first] >> 32, code[first] & 0xFFFFFFFF
         total = np.add.reduceat(weight, first)
         named, class_index = self._part_named[part], self._part_class[part]
-        group = _changes(row * len(self._share) + class_index)
+        group = _changes((row << 32) | class_index)
         name = np.minimum(np.maximum.reduceat(np.where(named, total, 0), group), 1)
         context = np.add.reduceat(np.where(named, 0, total), group)
         class_index = class_index[group]

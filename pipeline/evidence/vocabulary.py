@@ -61,11 +61,12 @@ class LookedUp:
     keyword: npt.NDArray[np.int32]  # (w,) negative where the word is none
     says: npt.NDArray[np.bool_]  # (n,) whether the text has any word that tells something in a script we read
 
-    def pairs(self, size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def pairs(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(text, keyword) of every keyword that a text has, once each, sorted."""
         hits = np.flatnonzero(self.keyword >= 0)
         row = np.searchsorted(self.words.starts, hits, side="right") - 1
-        return np.divmod(once(np.sort(row * size + self.keyword[hits])), max(size, 1))
+        both = once(np.sort((row << 32) | self.keyword[hits]))
+        return both >> 32, both & 0xFFFFFFFF
 
 
 def vocabulary(classes: Sequence[ClassWords]) -> Vocabulary:
