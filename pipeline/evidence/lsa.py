@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.evidence.stopwords import STOP_WORDS
-from pipeline.evidence.words import KeyTable, Words, split_words
+from pipeline.evidence.word_keys import KeyTable
+from pipeline.evidence.words import Words, split_words
 
 _BLOCK_ROWS: Final = 16_384
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from pipeline.evidence.plurals import plurals, singular
 from pipeline.evidence.stopwords import STOP_WORDS
-from pipeline.evidence.words import LONGEST_WORD, KeyTable, Words, once, scripts_of, spelled, split_words, word_keys
+from pipeline.evidence.word_keys import KeyTable, word_keys
+from pipeline.evidence.words import LONGEST_WORD, Words, once, scripts_of, spelled, split_words
 
 #: Gloss and near words that more classes share than this, and than SHARED_PART of all, tell no class from another.
 SHARED_CLASSES: Final = 5

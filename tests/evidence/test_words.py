@@ -12,16 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.evidence.word_keys import KeyTable, word_keys
 from pipeline.evidence.words import (
     FIELD_CHARACTERS,
     LONGEST_WORD,
     SCRIPTS,
-    KeyTable,
     join_fields,
     scripts_of,
     spelled,
     split_words,
-    word_keys,
 )
 
 ASCII = st.text(st.characters(max_codepoint=127, exclude_characters="&<:"), max_size=200)
