@@ -60,8 +60,9 @@ def make_opinion(
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
-        group = read_evidence(duplicates, order, ("duplicate_group",))["duplicate_group"].to_numpy()
-        fold = fold_of_groups(group, settings.folds, settings.seed)
+        group = read_evidence(duplicates, order, ("duplicate_group",))["duplicate_group"]
+        fold = fold_of_groups(group.to_numpy(), settings.folds, settings.seed)
+        del group
         shards = ArrayShards([artifact.table("features") for artifact in features])
         with threadpool_limits(1):  # sums would depend on how the libraries' own threads share them out
             return _judge(draft, FoldedImages(order, shards, fold), settings, workers, on_progress)

@@ -19,7 +19,8 @@ from pipeline.storage.artifacts import Draft
 SAMPLE_IMAGES = 8192  # scale, shrinkage and temperature are settled by so many
 LEAST_SAMPLE_IMAGES = 2048  # with very many classes
 BLOCK_IMAGES = 8192  # widened to float32 at a time
-HELD = 2**24  # numbers of 4 bytes in one array of a thread, about
+SAMPLE_LOGITS = 2**24  # of the sample, held at once
+BLOCK_LOGITS = 2**20  # of a thread, held at once
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def train_probes(images: FoldedImages, settings: OpinionSettings, workers: int) 
     A fold is one thread's, so that its sums grow in one order however many threads there are.
     """
     order, dimensions = images.order, images.shards.row_shape[0]
-    count = int(np.clip(HELD // max(images.classes, 1), LEAST_SAMPLE_IMAGES, SAMPLE_IMAGES))
+    count = int(np.clip(SAMPLE_LOGITS // max(images.classes, 1), LEAST_SAMPLE_IMAGES, SAMPLE_IMAGES))
     chosen = hashed_sample(order.image_id, count, settings.seed)
     found = images.order.gather(images.shards, chosen)
     finite = _finite(found)
@@ -106,7 +107,7 @@ def probabilities(
     images: FoldedImages, probes: Sequence[Probe], rows: slice
 ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]]:
     """Rows that there is an opinion of, and the out-of-fold probabilities of all classes, a block at a time."""
-    step = min(BLOCK_IMAGES, max(64, HELD // 4 // max(images.classes, 1)))
+    step = min(BLOCK_IMAGES, max(64, BLOCK_LOGITS // max(images.classes, 1)))
     for fold, probe in enumerate(probes):
         for block, found in images.of_fold(fold, rows, step):
             seen = probe.seen[images.order.class_index[block]]
