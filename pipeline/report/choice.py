@@ -113,10 +113,10 @@ def positions_of(wanted: Ids, image_id: Ids) -> Positions:
         wanted: (w,) ids, a few.
         image_id: (n,) distinct ids in any order, many: they are looked through once and not sorted.
     """
-    there = np.flatnonzero(np.isin(image_id, wanted))
-    if not len(there):
-        return np.full(len(wanted), -1, np.int64)
-    ids = image_id[there]
-    order = np.argsort(ids)
-    at = order[np.searchsorted(ids, wanted, sorter=order).clip(max=len(ids) - 1)]
-    return np.where(ids[at] == wanted, there[at], -1)
+    few = np.unique(wanted)
+    if not len(few):
+        return np.zeros(0, np.int64)
+    there = np.flatnonzero(few[np.searchsorted(few, image_id).clip(max=len(few) - 1)] == image_id)
+    place = np.full(len(few), -1, np.int64)
+    place[np.searchsorted(few, image_id[there])] = there
+    return place[np.searchsorted(few, wanted)]
