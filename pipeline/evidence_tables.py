@@ -26,7 +26,19 @@ DUPLICATES: Final = _table(
     _sure("exact_copies", pa.int32()),  # other usable images, of any split, with the same bytes
     _sure("near_copies", pa.int32()),  # other usable images of the group with other bytes
     _sure("training_copies", pa.int32()),  # images of the group that are trained on, itself among them: at least 1
-    _sure("leak", pa.bool_()),  # the group holds an image of val or test
+    _sure("leak", pa.bool_()),  # it, or another image of its group, repeats one of val or test
+)
+
+#: `evidence-duplicates`, folder `groups/`: every usable image, of any split, of every group of two or more.
+GROUPS: Final = pa.schema(
+    [
+        _sure("duplicate_group", pa.int64()),  # ascending
+        _sure("image_id", pa.int64()),  # ascending within the group
+        _sure("class_index", pa.int32()),
+        _sure("split", pa.string()),  # "train", "val" or "test"
+        _sure("exact", pa.bool_()),  # shares its bytes with another image
+        _sure("leak", pa.bool_()),  # for training, a double of one of val or test; of val or test, one of training
+    ]
 )
 
 #: Where an image stands in its class's search results, all queries and sources merged.
@@ -63,6 +75,11 @@ NEIGHBOURS: Final = _table(
     pa.field("neighbour_class", pa.int32()),  # their most frequent label
     pa.field("neighbour_share", pa.float32()),  # share of them with that label
     pa.field("neighbour_similarity", pa.float32()),  # mean cosine to them
+)
+
+#: `evidence-neighbours`, folder `nearest/`: the images themselves, in the order of the evidence tables.
+NEAREST: Final = _table(
+    _sure("neighbours", pa.list_(pa.int64())),  # ids, nearest first, equally near ones by id; empty without neighbours
 )
 
 #: What a linear probe says that never saw the image's duplicate group.

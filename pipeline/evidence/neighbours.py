@@ -1,0 +1,184 @@
+"""The labels of the most similar images of all classes: a wrong label stands out among images it does not belong to.
+
+k-nearest-neighbour label agreement as in "Deep k-NN for Noisy Labels" (Bahri, Jiang and Gupta, 2020); inverted lists
+(IVF) for large crawls as in "Billion-scale similarity search with GPUs" (Johnson, Douze and Jegou, 2019).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.integer[Any]]
+KMEANS_ITERATIONS = 6  # cells need not be perfect: what lies near their borders is searched from both sides
+POINTS_PER_CELL = 64  # that the centres are trained on
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighbourSettings:
+    """How many neighbours, and how they are searched."""
+
+    #: neighbours of each image, at least 1
+    k: int = 15
+    #: up to so many images every pair is compared; above, images are compared with those of the cells nearest to them
+    exact_images: int = 20_000
+    #: cells nearest to an image that are searched for it, at least 1; all its cell's images share their searches
+    probes: int = 8
+    #: of the sample that the cells are made from
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be computed."""
+        for name in ("k", "exact_images", "probes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"neighbours.{name} must be at least 1, not {getattr(self, name)}")
+
+
+def unit_rows(features: npt.NDArray[np.floating[Any]]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Rows scaled to length 1, and which of them have a direction: finite, and not all 0.
+
+    Args:
+        features: (n, d).
+
+    Returns:
+        (n, d) float32, 0 where there is no direction; (n,).
+    """
+    rows = features.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    known = np.isfinite(length) & (length > 0)
+    scale = np.divide(1.0, length, out=np.zeros_like(length), where=known)
+    rows[~known] = 0.0
+    unit: Floats = rows * scale[:, None]
+    return unit, known
+
+
+def nearest(queries: Floats, candidates: Floats, groups: tuple[Integers, Integers], k: int) -> tuple[Integers, Floats]:
+    """The k most similar candidates of each query, those of its own duplicate group left out.
+
+    Args:
+        queries: (q, d) unit rows.
+        candidates: (c, d) unit rows; a query may be among them.
+        groups: (q,) and (c,) duplicate groups; an image is always of its own group.
+        k: at least 1.
+
+    Returns:
+        (q, k) positions among the candidates, most similar first, equal ones by position, -1 where there are too few;
+        (q, k) cosines, NaN there.
+    """
+    similarity = queries @ candidates.T  # (q, c)
+    similarity[groups[0][:, None] == groups[1][None, :]] = -np.inf
+    few = min(k, len(candidates))
+    found = np.full((len(queries), k), -1, np.int64)
+    cosine = np.full((len(queries), k), np.nan, np.float32)
+    if few == 0 or len(queries) == 0:
+        return found, cosine
+    chosen = np.argpartition(similarity, len(candidates) - few, axis=1)[:, len(candidates) - few :]
+    value = np.take_along_axis(similarity, chosen, axis=1)
+    order = np.lexsort((chosen, -value), axis=1)
+    found[:, :few] = np.take_along_axis(chosen, order, axis=1)
+    cosine[:, :few] = np.take_along_axis(value, order, axis=1)
+    missing = cosine == -np.inf
+    found[missing], cosine[missing] = -1, np.nan
+    return found, cosine
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What n images' neighbours say; NaN and -1 for an image without any."""
+
+    agreement: Floats  # (n,) share of the neighbours with the image's own label
+    neighbour_class: npt.NDArray[np.int32]  # (n,) their most frequent label
+    neighbour_share: Floats  # (n,) share of them with that
+    similarity: Floats  # (n,) mean cosine to them
+
+
+def agreement(label: Integers, neighbours: Integers, cosine: Floats) -> Agreement:
+    """How far the labels of an image's neighbours agree with its own.
+
+    The most frequent label is that of the larger sum of cosines where two are equally frequent, then the lower one.
+
+    Args:
+        label: (n,) of the images, >= 0.
+        neighbours: (n, k) labels of their neighbours, -1 for none.
+        cosine: (n, k) to them, NaN for none.
+    """
+    present = neighbours >= 0
+    count = present.sum(axis=1)
+    known = count > 0
+    same = (neighbours[:, :, None] == neighbours[:, None, :]) & present[:, None, :]  # (n, k, k)
+    votes = np.where(present, same.sum(axis=2), -1)
+    weight = np.where(present, (same * np.nan_to_num(cosine)[:, None, :]).sum(axis=2), -np.inf)
+    best = np.lexsort((neighbours, -weight, -votes), axis=1)[:, :1]
+
+    def share(of: npt.NDArray[Any]) -> Floats:
+        return np.asarray(np.divide(of, count, out=np.full(len(label), np.nan), where=known), np.float32)
+
+    winner = np.take_along_axis(neighbours, best, axis=1)[:, 0]
+    return Agreement(
+        agreement=share((present & (neighbours == label[:, None])).sum(axis=1)),
+        neighbour_class=np.where(known, winner, -1).astype(np.int32),
+        neighbour_share=share(np.take_along_axis(votes, best, axis=1)[:, 0]),
+        similarity=share(np.nansum(cosine, axis=1, where=present)),
+    )
+
+
+def cell_count(images: int) -> int:
+    """Cells for so many images: 2 sqrt(n), where finding the nearest cells costs about what searching them does."""
+    return max(1, 2 * math.isqrt(images))
+
+
+def cell_centres(sample: Floats, cells: int, seed: int) -> Floats:
+    """Centres of cells by spherical k-means.
+
+    Args:
+        sample: (s, d) unit rows, about POINTS_PER_CELL a cell.
+        cells: how many.
+        seed: of the initial centres.
+
+    Returns:
+        (m, d) unit rows, m at most `cells`.
+    """
+    import faiss  # noqa: PLC0415 - half a second that the command line should not pay
+
+    faiss.omp_set_num_threads(1)  # sums would depend on how threads share them out
+    trainer = faiss.Kmeans(
+        sample.shape[1],
+        min(cells, len(sample)),
+        niter=KMEANS_ITERATIONS,
+        seed=seed,
+        spherical=True,
+        min_points_per_centroid=1,
+    )
+    trainer.train(np.ascontiguousarray(sample))
+    return np.asarray(trainer.centroids, np.float32)
+
+
+def nearest_cells(rows: Floats, centres: Floats, probes: int) -> npt.NDArray[np.int32]:
+    """(n, probes) the cells nearest to each row, its own first; fewer columns where there are fewer cells."""
+    probes = min(probes, len(centres))
+    closeness = rows @ centres.T
+    chosen = np.argpartition(closeness, len(centres) - probes, axis=1)[:, len(centres) - probes :]
+    order = np.lexsort((chosen, -np.take_along_axis(closeness, chosen, axis=1)), axis=1)
+    return np.asarray(np.take_along_axis(chosen, order, axis=1), np.int32)
+
+
+def searched_cells(probes: npt.NDArray[np.int32], sizes: Integers, most: int) -> Integers:
+    """The cells that the images of one cell are compared with: all that any of them asks for, as far as memory goes.
+
+    Args:
+        probes: (q, p) nearest cells of the images.
+        sizes: (m,) images of every cell.
+        most: images in all; the cells most asked for come first, and at least one is searched.
+
+    Returns:
+        Ascending cell numbers.
+    """
+    cell, asked = np.unique(probes, return_counts=True)
+    order = np.lexsort((cell, -asked))
+    fits = np.cumsum(sizes[cell[order]]) <= most
+    fits[0] = True
+    return np.sort(cell[order][fits])
