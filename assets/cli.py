@@ -54,6 +54,19 @@ def run(  # noqa: PLR0913, PLR0917 - each parameter is an option of the command 
 
 
 @app.command()
+def evidence(
+    crawl: Annotated[list[str], typer.Argument(help="Folder, file or fsspec address (s3://...) of a crawl.")],
+    store: StoreOption = DEFAULT_STORE,
+    config: Annotated[Path | None, typer.Option(help="Settings file; ./winnow.toml where there is one.")] = None,
+) -> None:
+    """Read a crawl and gather everything that can be known of each image, without training the recipes."""
+    from assets.run import gather_evidence  # noqa: PLC0415 - Dagster behind it takes seconds to import
+
+    file = config or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
+    gather_evidence(Store(store), read_settings(file, {}), crawl, console)
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder for the synthetic crawl and its store.")] = Path("demo"),
 ) -> None:

@@ -1,23 +1,22 @@
-"""Groups `evidence` and `recipes`: what is known of each image, and what each recipe makes of it."""
+"""Groups `baseline` and `recipes`: what each recipe makes of the evidence, image by image."""
 
 import math
 
 import dagster as dg
 
-from assets.metadata import Outcome, columns, figures, launchpad, picture, result
+from assets.metadata import Outcome, columns, figures, picture, result
 from assets.partitions import RECIPE_PARTITIONS
-from assets.pictures import cluster_sample, weight_sample
-from assets.progress import ProgressReporter
+from assets.pictures import weight_sample
 from assets.recipes import BASELINE, recipe_named
 from assets.resources import StoreResource
-from assets.settings import overridden
-from pipeline.evidence.kmeans import KMeansSettings
-from pipeline.records import EVIDENCE_KMEANS, MANIFEST
-from pipeline.stages.kmeans import make_kmeans
+from pipeline.records import MANIFEST
+from pipeline.stages.crossfit import fold_partition
+from pipeline.stages.eligible import Fold
 from pipeline.stages.manifest import make_manifest
 from pipeline.storage.artifacts import Facts
 
 MEAN_TOLERANCE = 1e-3
+FOLD_SEED = 0  # of the parts that a cross-fitted baseline's networks are trained without
 
 
 def _check_specs(asset: str) -> list[dg.AssetCheckSpec]:
@@ -48,7 +47,7 @@ def _check_results(facts: Facts) -> list[dg.AssetCheckResult]:
 
 def _manifest(store: StoreResource, recipe: str) -> Outcome:
     opened, crawls = store.open(), store.crawls()
-    artifact = make_manifest(opened, recipe, recipe_named(recipe).policy, crawls)
+    artifact = make_manifest(opened, recipe, recipe_named(recipe, store.settings().own_recipes()).policy, crawls)
     sample = picture(weight_sample(opened, crawls, artifact))
     shown = figures(artifact, artifact.facts["rows"]) | {"heaviest_and_lightest": sample}
     return result(artifact, shown, _check_results(artifact.facts))
@@ -56,43 +55,27 @@ def _manifest(store: StoreResource, recipe: str) -> Outcome:
 
 @dg.asset(
     group_name="baseline",
-    deps=["listing", "images"],
+    deps=["listing", "images", "evidence_duplicates"],
     kinds={"parquet"},
-    code_version="1",
+    code_version="2",
     metadata=columns(MANIFEST),
     check_specs=_check_specs("baseline_manifest"),
 )
 def baseline_manifest(store: StoreResource) -> Outcome:
-    """Every usable training image with weight 1: what the baseline is trained on."""
+    """Every usable training image with weight 1: what the baseline is trained on; and the same without each fold."""
+    folds = store.settings().features.folds
+    for number in range(folds if folds > 1 else 0):
+        fold = Fold(number=number, folds=folds, seed=FOLD_SEED)
+        policy = recipe_named(BASELINE).policy
+        make_manifest(store.open(), fold_partition(BASELINE, number), policy, store.crawls(), fold)
     return _manifest(store, BASELINE)
-
-
-@dg.asset(
-    group_name="evidence",
-    deps=["listing", "images", "features"],
-    kinds={"faiss", "parquet"},
-    code_version="1",
-    config_schema=launchpad(KMeansSettings),
-    metadata=columns(EVIDENCE_KMEANS),
-)
-def evidence_kmeans(
-    context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
-) -> Outcome:
-    """Per-class k-means on the baseline's features: each image's cluster, the cluster's share, the distance."""
-    settings = overridden(store.settings(), "kmeans", context.op_execution_context.op_config)
-    opened, crawls = store.open(), store.crawls()
-    usable = sum(opened.current("images", crawl).facts["usable"] for crawl in crawls)
-    with progress.track("clustering", usable, context.log.info) as advance:
-        artifact = make_kmeans(opened, crawls, settings.kmeans, workers=settings.run.workers, on_progress=advance)
-    sample = picture(cluster_sample(opened, crawls, artifact))
-    return result(artifact, figures(artifact, artifact.facts["images"]) | {"largest_class": sample})
 
 
 @dg.asset(
     group_name="recipes",
     partitions_def=RECIPE_PARTITIONS,
     deps=[
-        evidence_kmeans,
+        "evidence",
         *(dg.AssetDep(name, partition_mapping=dg.AllPartitionMapping()) for name in ("listing", "images")),
     ],
     kinds={"parquet"},

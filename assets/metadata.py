@@ -1,6 +1,7 @@
 """What the Dagster UI shows of an artifact: its figures, its columns, pictures and learning curves."""
 
 import base64
+import dataclasses
 import typing
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -71,7 +72,9 @@ def result(
 def launchpad(kind: type) -> dict[str, dg.Field]:
     """A typed launchpad for one settings class: every field may be given; one left out is as the store has it."""
     return {
-        name: dg.Field(dg.Noneable(_config_type(hint)), is_required=False, default_value=None)
+        name: dg.Field(launchpad(hint), is_required=False, default_value={})
+        if dataclasses.is_dataclass(hint)
+        else dg.Field(dg.Noneable(_config_type(hint)), is_required=False, default_value=None)
         for name, hint in section_types(kind).items()
     }
 

@@ -3,7 +3,8 @@
     [recipe.mine]
     parts = ["class-reweight", "semantic", { name = "top-ranked", k = 1000 }]
 
-Then `mine` is a recipe like any other. Parts work in their order, each on the images that those before it left.
+Then `mine` is a recipe like any other. Parts work in their order, each on the images that those before it left;
+`class-reweight` works last wherever it is named, so that classes are even over what is trained on.
 """
 
 import dataclasses

@@ -10,7 +10,8 @@ import dagster as dg
 from rich.console import Console
 
 from assets.definitions import defs
-from assets.partitions import CRAWLS
+from assets.evidence import IN_CLASS, evidence_wanted
+from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
 from assets.resources import StoreResource, forget, record
 from assets.settings import Settings
@@ -36,13 +37,33 @@ def dagster_instance(store: Store) -> Iterator[dg.DagsterInstance]:
 
 def run_crawls(store: Store, settings: Settings, addresses: Sequence[str], console: Console) -> None:
     """`winnow run`: every stage over every crawl, then what was computed and where to look."""
-    started, before = time.time(), len(store.work())
+    with _told(store, console):
+        page = run_graph(store, settings, crawls_at(addresses, settings), TerminalProgress(console))
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def gather_evidence(store: Store, settings: Settings, addresses: Sequence[str], console: Console) -> None:
+    """`winnow evidence`: everything that is known of each image, without training the recipes."""
+    progress = TerminalProgress(console)
+    with _told(store, console), _runner(store, settings, crawls_at(addresses, settings), progress) as run:
+        run.evidence(settings)
+        run.assets(["summary", "report"])
+    folder = store.current("evidence").table("evidence")
+    console.print(f"evidence: {folder}\nreport: {report_page(store)}", highlight=False, soft_wrap=True)
+
+
+def crawls_at(addresses: Sequence[str], settings: Settings) -> list[Crawl]:
+    """The crawls that lie at some addresses, each under the name its address gives it."""
     whole = [at if "://" in at else str(Path(at).resolve()) for at in addresses]
-    crawls = [Crawl(name=crawl_name(at), address=at, settings=settings.crawl) for at in whole]
-    page = run_graph(store, settings, crawls, TerminalProgress(console))
+    return [Crawl(name=crawl_name(at), address=at, settings=settings.crawl) for at in whole]
+
+
+@contextmanager
+def _told(store: Store, console: Console) -> Iterator[None]:
+    started, before = time.time(), len(store.work())
+    yield
     made, seconds = len(store.work()) - before, time.time() - started
     console.print(f"{made} stages computed in {seconds:.0f} s; everything else stood from before", highlight=False)
-    console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
 def run_graph(store: Store, settings: Settings, crawls: Iterable[Crawl], progress: ProgressReporter) -> Path:
@@ -52,23 +73,24 @@ def run_graph(store: Store, settings: Settings, crawls: Iterable[Crawl], progres
         BusyError: another process writes the same store.
         ValueError, RuntimeError: a stage failed; its own message says what to do.
     """
-    record(store, settings, crawls)
-    resource = StoreResource(root=str(store.root))
-    with dagster_instance(store) as instance:
-        known = resource.crawls()
-        instance.add_dynamic_partitions(str(CRAWLS.name), known)
-        run = _Runner(instance, resource, progress)
-        for crawl in known:
-            run.listing(crawl)
-            run.assets(["images"], crawl)
-        run.assets(["baseline_manifest", "baseline_model"])
-        for crawl in known:
-            run.assets(["features"], crawl)
-        run.assets(["evidence_kmeans"])
+    with _runner(store, settings, crawls, progress) as run:
+        run.evidence(settings)
         for recipe in settings.recipes:
             run.assets(["manifest", "model", "predictions"], recipe)
         run.assets(["summary", "report"])
     return report_page(store)
+
+
+@contextmanager
+def _runner(
+    store: Store, settings: Settings, crawls: Iterable[Crawl], progress: ProgressReporter
+) -> Iterator["_Runner"]:
+    record(store, settings, crawls)
+    resource = StoreResource(root=str(store.root))
+    with dagster_instance(store) as instance:
+        instance.add_dynamic_partitions(str(CRAWLS.name), resource.crawls())
+        tell_recipes(instance, settings.known_recipes())
+        yield _Runner(instance, resource, progress)
 
 
 def make_results(store: Store, progress: ProgressReporter) -> Path:
@@ -85,6 +107,20 @@ class _Runner:
         self.instance = instance
         self.store = store
         self.resources = {"store": store, "progress": progress}
+
+    def evidence(self, settings: Settings) -> None:
+        """Everything up to the wide view of the evidence."""
+        crawls = self.store.crawls()
+        for crawl in crawls:
+            self.listing(crawl)
+            self.assets(["images"], crawl)
+        self.assets(["evidence_duplicates", "baseline_manifest"])
+        if "aum" in evidence_wanted(settings):
+            self.assets(["baseline_model", "evidence_aum"])
+        for crawl in crawls:
+            self.assets(["features"], crawl)
+        self.assets(["evidence_rank", *(f"evidence_{name}" for name in IN_CLASS), "evidence_neighbours"])
+        self.assets(["evidence_opinion", "evidence_confusion", "evidence_keyword", "evidence_semantic", "evidence"])
 
     def listing(self, crawl: str) -> None:
         """List a crawl; one that cannot be read at all is not kept with the store, where it would block later runs."""

@@ -15,10 +15,20 @@ import pydantic
 
 from assets.own_recipes import OwnRecipe, built
 from assets.recipes import DEFAULT_RECIPES, RECIPES, Recipe, recipe_named
+from models.features import FeaturesSettings
 from models.specification import TrainingSettings
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.crawl.settings import CrawlSettings
+from pipeline.evidence.confusion import ConfusionSettings
+from pipeline.evidence.density import DensitySettings
+from pipeline.evidence.duplicates import DuplicateSettings
+from pipeline.evidence.hdbscan import HdbscanSettings
+from pipeline.evidence.keyword import KeywordSettings
 from pipeline.evidence.kmeans import KMeansSettings
+from pipeline.evidence.neighbours import NeighbourSettings
+from pipeline.evidence.probe import OpinionSettings
+from pipeline.evidence.rank import RankSettings
+from pipeline.evidence.semantic import SemanticSettings
 
 
 class SettingsError(ValueError):
@@ -51,7 +61,17 @@ class Settings:
     seeds: tuple[int, ...] = (0,)
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     images: DecodeSettings = field(default_factory=DecodeSettings)
+    features: FeaturesSettings = field(default_factory=FeaturesSettings)
+    duplicates: DuplicateSettings = field(default_factory=DuplicateSettings)
+    rank: RankSettings = field(default_factory=RankSettings)
     kmeans: KMeansSettings = field(default_factory=KMeansSettings)
+    density: DensitySettings = field(default_factory=DensitySettings)
+    hdbscan: HdbscanSettings = field(default_factory=HdbscanSettings)
+    neighbours: NeighbourSettings = field(default_factory=NeighbourSettings)
+    opinion: OpinionSettings = field(default_factory=OpinionSettings)
+    confusion: ConfusionSettings = field(default_factory=ConfusionSettings)
+    keyword: KeywordSettings = field(default_factory=KeywordSettings)
+    semantic: SemanticSettings = field(default_factory=SemanticSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     run: RunSettings = field(default_factory=RunSettings)
     #: recipes of the user's own, by name

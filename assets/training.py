@@ -13,10 +13,12 @@ from assets.progress import ProgressReporter
 from assets.recipes import BASELINE
 from assets.resources import StoreResource
 from assets.settings import Settings, overridden
+from models.features import FeaturesSettings
 from models.specification import TrainingSettings
-from models.stages import Trainer
+from models.stages import Trainer, make_extractor
 from pipeline.records import CURVE
-from pipeline.storage.artifacts import seeded
+from pipeline.stages.crossfit import fold_partition
+from pipeline.storage.artifacts import Artifact, Store, seeded
 
 POOL = "accelerator"
 
@@ -33,9 +35,12 @@ POOL = "accelerator"
 def baseline_model(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:
-    """The network trained on the noisy labels as they are; its features are what the evidence is made from."""
+    """The network trained on the noisy labels as they are; where features are cross-fitted, one for each fold."""
     settings = overridden(store.settings(), "training", context.op_execution_context.op_config)
-    return _train(context, store, progress, settings, BASELINE, settings.seeds[:1])
+    trained = []
+    for partition in baseline_partitions(settings):
+        trained += _train(context, store, progress, settings, (partition, settings.seeds[:1]))
+    return _trained(trained)
 
 
 @dg.asset(
@@ -43,19 +48,35 @@ def baseline_model(
     partitions_def=CRAWLS,
     deps=[baseline_model, "images"],
     kinds={"pytorch", "numpy"},
-    code_version="1",
+    code_version="2",
     pool=POOL,
+    config_schema=launchpad(FeaturesSettings),
 )
 def features(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:
-    """One float16 vector per usable image, from the baseline, in class order beside the pixels."""
-    model = store.open().current("model", seeded(BASELINE, store.settings().seeds[0]))
-    crawl = context.partition_key
-    usable = store.open().current("images", crawl).facts["usable"]
+    """A float16 vector of every usable image, in class order beside the pixels: by the baseline or by given weights."""
+    settings = overridden(store.settings(), "features", context.op_execution_context.op_config)
+    opened, crawl = store.open(), context.partition_key
+    if settings.features.weights is not None:
+        models = [make_extractor(opened, settings.features)]
+    else:
+        models = baseline_models(opened, settings)
+    usable = opened.current("images", crawl).facts["usable"]
     with trainer(context, store, progress, (f"features of {crawl}", usable)) as make:
-        artifact = make.make_features(crawl, [model])
+        artifact = make.make_features(crawl, models, workers=settings.run.workers)
     return result(artifact, figures(artifact, usable))
+
+
+def baseline_partitions(settings: Settings) -> list[str]:
+    """The manifests the baseline is trained on: one, or one without each fold where features are cross-fitted."""
+    folds = settings.features.folds
+    return [BASELINE] if folds == 1 else [fold_partition(BASELINE, number) for number in range(folds)]
+
+
+def baseline_models(store: Store, settings: Settings) -> list[Artifact]:
+    """The trainings that features and margins come from."""
+    return [store.current("model", seeded(name, settings.seeds[0])) for name in baseline_partitions(settings)]
 
 
 @dg.asset(
@@ -73,7 +94,7 @@ def model(
 ) -> Outcome:
     """A recipe's network, trained on its manifest, once for every seed."""
     settings = overridden(store.settings(), "training", context.op_execution_context.op_config)
-    return _train(context, store, progress, settings, context.partition_key, settings.seeds)
+    return _trained(_train(context, store, progress, settings, (context.partition_key, settings.seeds)))
 
 
 @dg.asset(
@@ -103,15 +124,20 @@ def _train(
     store: StoreResource,
     progress: ProgressReporter,
     settings: Settings,
-    recipe: str,
-    seeds: tuple[int, ...],
-) -> Outcome:
-    per_epoch = store.open().current("manifest", recipe).facts["images_per_epoch"]
+    what: tuple[str, tuple[int, ...]],
+) -> list[Artifact]:
+    """Train on one manifest, once for each seed."""
+    partition, seeds = what
+    per_epoch = store.open().current("manifest", partition).facts["images_per_epoch"]
     artifacts = []
     for seed in seeds:
-        title = f"training {recipe}, seed {seed}"
+        title = f"training {partition}, seed {seed}"
         with trainer(context, store, progress, (title, per_epoch * settings.training.epochs)) as make:
-            artifacts.append(make.make_model(recipe, seed, settings.training))
+            artifacts.append(make.make_model(partition, seed, settings.training))
+    return artifacts
+
+
+def _trained(artifacts: list[Artifact]) -> Outcome:
     rows = sum(artifact.facts["epochs"] for artifact in artifacts)
     return result(artifacts, figures(artifacts[-1], rows) | {"curves": learning_curves(artifacts)})
 

@@ -31,19 +31,20 @@ PART_ROWS = 50_000
 DIMENSIONS = 32
 CRAWL = "synthetic"
 WORDS = 5_000  # different words in the titles
-STAGES = {
-    "duplicates": "make_duplicates(store, crawls, DuplicateSettings(), workers=2)",
-    "rank": "make_rank(store, crawls, RankSettings(), workers=2)",
-    "kmeans": "make_class_evidence(store, crawls, sources[:1], workers=2)",
-    "density": "make_class_evidence(store, crawls, sources[1:2], workers=2)",
-    "hdbscan": "make_class_evidence(store, crawls, sources[2:], workers=2)",
-    "neighbours": "make_neighbours(store, crawls, NeighbourSettings(), workers=2)",
-    "opinion": "make_opinion(store, crawls, OpinionSettings(epochs=1), workers=2)",
-    "confusion": "make_confusion(store, crawls, ConfusionSettings(), workers=2)",
-    "keyword": "make_keyword(store, crawls, KeywordSettings(), workers=2)",
-    "semantic": "make_semantic(store, crawls, SemanticSettings(), workers=2)",
-    "evidence": "make_evidence(store, crawls, workers=2)",
-}
+#: In the order in which they read each other.
+STAGES = (
+    "duplicates",
+    "rank",
+    "kmeans",
+    "density",
+    "hdbscan",
+    "neighbours",
+    "opinion",
+    "confusion",
+    "keyword",
+    "semantic",
+    "evidence",
+)
 
 
 def main() -> None:
@@ -69,13 +70,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "memory")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "benchmarks" / "memory.json")
     parser.add_argument("--rows", type=int, nargs="+", default=[200_000, 1_000_000, 4_000_000])
-    parser.add_argument("--stages", nargs="+", choices=list(STAGES), default=list(STAGES))
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     return parser.parse_args()
 
 
 def _measure(folder: Path, rows: int, stage: str) -> dict[str, Any]:
     """Run one stage in a process of its own and watch its anonymous memory."""
-    program = f"from benchmarks.memory_stages import run; run({str(folder)!r}, {stage!r})"
+    program = f"from benchmarks.memory_stages import run; run({str(folder)!r}, {stage!r}, {CRAWL!r})"
     started, peak = time.monotonic(), 0
     process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
     while process.poll() is None:

@@ -19,34 +19,36 @@ CODE_VERSION = "1"
 def make_evidence(
     store: Store,
     crawls: Sequence[str],
+    names: Sequence[str],
     *,
     workers: int,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
-    """Join the evidence tables that have been made. They hold the same rows in the same order, so nothing is searched.
+    """Join evidence tables. They hold the same rows in the same order, so nothing is searched.
 
     Args:
-        store: where listing and images of the crawls are current; evidence that nobody made is left out.
+        store: where listing and images of the crawls and the evidence are current.
         crawls: the crawls to read.
+        names: of the evidence.
         workers: threads; each holds a stretch of classes.
         on_progress: called with the number of images just done.
 
     Raises:
+        NotMadeError: one of them has not been made.
         ValueError: a table was made of other images than the crawls hold now.
     """
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
-    made = [name for name in EVIDENCE if store.partitions(f"evidence-{name}")]
-    tables = {name: store.current(f"evidence-{name}") for name in made}
+    tables = {name: store.current(f"evidence-{name}") for name in names}
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
         tasks = [(k, task) for k, task in enumerate(stretches(order.sizes)) if draft.finished(k) is None]
         for rows in map_shards(partial(_write, draft, order, tables), tasks, workers):
             on_progress(rows)
-        return {"images": len(order), "tables": made}
+        return {"images": len(order), "tables": list(names)}
 
-    wanted = identity(STAGE, CODE_VERSION, made, inputs_of([*listings, *images, *tables.values()]))
+    wanted = identity(STAGE, CODE_VERSION, list(names), inputs_of([*listings, *images, *tables.values()]))
     return store.make(STAGE, WHOLE, wanted, build)
 
 

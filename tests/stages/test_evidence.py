@@ -18,12 +18,13 @@ def test_column_names_are_unique_over_all_tables() -> None:
     assert len(names) == len(set(names))
 
 
-def test_tables_are_joined_and_what_is_missing_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_are_joined_and_only_those_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classes, "SHARD_IMAGES", 2)
     store = two_crawls(tmp_path)
     add_evidence(store, CRAWLS, "keyword", keyword=[0.5, None, 0.25, 0, 1, 0.75])
     add_evidence(store, CRAWLS, "kmeans", cluster=[3, 1, 4, 1, 5, 9])
-    artifact = make_evidence(store, CRAWLS, workers=2)
+    add_evidence(store, CRAWLS, "neighbours")
+    artifact = make_evidence(store, CRAWLS, ["kmeans", "keyword"], workers=2)
     assert len(part_paths(artifact.table("evidence"))) == 2
     rows = read_table(artifact.table("evidence")).to_pylist()
     assert [(row["image_id"], row["class_index"], row["cluster"], row["keyword"]) for row in rows] == [
@@ -41,10 +42,12 @@ def test_tables_are_joined_and_what_is_missing_is_left_out(tmp_path: Path, monke
 def test_other_evidence_is_another_view(tmp_path: Path) -> None:
     store = two_crawls(tmp_path)
     add_evidence(store, CRAWLS, "kmeans")
-    assert make_evidence(store, CRAWLS, workers=1).made
-    assert not make_evidence(store, CRAWLS, workers=1).made
+    assert make_evidence(store, CRAWLS, ["kmeans"], workers=1).made
+    assert not make_evidence(store, CRAWLS, ["kmeans"], workers=1).made
+    add_evidence(store, CRAWLS, "kmeans", cluster=[1, 2, 3, 4, 5, 6])
+    assert make_evidence(store, CRAWLS, ["kmeans"], workers=1).made
     add_evidence(store, CRAWLS, "keyword")
-    assert make_evidence(store, CRAWLS, workers=1).made
+    assert make_evidence(store, CRAWLS, ["kmeans", "keyword"], workers=1).made
 
 
 def test_a_table_of_other_images_is_refused(tmp_path: Path) -> None:
@@ -52,4 +55,4 @@ def test_a_table_of_other_images_is_refused(tmp_path: Path) -> None:
     add_evidence(store, CRAWLS, "kmeans")
     add_crawl(store, "ccc", [Picture(0, (1, 1))])
     with pytest.raises(ValueError, match="evidence-kmeans was made of other images"):
-        make_evidence(store, [*CRAWLS, "ccc"], workers=1)
+        make_evidence(store, [*CRAWLS, "ccc"], ["kmeans"], workers=1)
