@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from pipeline.engine import map_shards
@@ -29,7 +30,7 @@ class ClassImages:
     """The n usable training images of one class, in the order of the evidence tables."""
 
     features: Array  # float16 (n, d)
-    top_ranked: npt.NDArray[np.bool_]  # (n,)
+    position: npt.NDArray[np.int32]  # (n,) in the class's merged ranking, from 1; 0 without a rank
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class ClassSource:
     name: str
     settings: Any  # a dataclass
     measure: Callable[[ClassImages], Columns]  # every column of EVIDENCE[name] but image_id
+    ranked: bool = False  # whether it looks at `position`: only then is another ranking another measurement
     code_version: str = "1"
 
 
@@ -66,19 +68,22 @@ def make_class_evidence(
     images = [store.current("images", crawl) for crawl in crawls]
     features = [store.current("features", crawl) for crawl in crawls]
     rank = store.current("evidence-rank")
-    inputs = inputs_of([*listings, *images, *features, rank])
+    inputs = [*listings, *images, *features]
     known = {f"evidence-{source.name}": source for source in sources}
-    wanted = {stage: identity(stage, one.code_version, one.settings, inputs) for stage, one in known.items()}
+    wanted = {
+        stage: identity(stage, one.code_version, one.settings, inputs_of([*inputs, rank] if one.ranked else inputs))
+        for stage, one in known.items()
+    }
 
     def build(drafts: dict[str, Draft]) -> dict[str, Facts]:
         order = ClassOrder.read(listings, images)
-        top_ranked = read_evidence(rank, order, ("top_ranked",))["top_ranked"].to_numpy()
+        position = pc.fill_null(read_evidence(rank, order, ("position",))["position"], 0).to_numpy()
         shards = ArrayShards([artifact.table("features") for artifact in features])
         for number, classes in enumerate(stretches(order.sizes)):
             left = [stage for stage, draft in drafts.items() if draft.finished(number) is None]
             if not left:
                 continue
-            measure = partial(_measure_class, [known[stage] for stage in left], order, shards, top_ranked)
+            measure = partial(_measure_class, [known[stage] for stage in left], order, shards, position)
             pieces = []
             with threadpool_limits(1):  # one class a thread: the libraries' own threads would only get in the way
                 for piece in map_shards(measure, [k for k in classes if order.sizes[k]], workers):
@@ -95,12 +100,12 @@ def _measure_class(
     sources: Sequence[ClassSource],
     order: ClassOrder,
     shards: ArrayShards,
-    top_ranked: npt.NDArray[np.bool_],
+    position: npt.NDArray[np.int32],
     class_index: int,
 ) -> list[pa.Table]:
     """A table for each source."""
     rows = order.rows(class_index)
-    images = ClassImages(order.gather(shards, rows), top_ranked[rows])
+    images = ClassImages(order.gather(shards, rows), position[rows])
     return [
         pa.table({"image_id": order.image_id[rows], **source.measure(images)}, schema=EVIDENCE[source.name])
         for source in sources
