@@ -35,7 +35,7 @@ READINGS: Final = (
         "Share of its class that lies in the image's cluster: small clusters are odd ones.",
         (0, 1),
     ),
-    Reading("density", "density", "How many of its class resemble the image: the densest third or so is called clean."),
+    Reading("density", "density", "How densely its class lies around the image: the densest level is called clean."),
     Reading("hdbscan", "outlier", "How far the image stands out of its class: 0 in its midst, 1 far outside.", (0, 1)),
     Reading(
         "neighbours",

@@ -26,6 +26,7 @@ from pipeline.stages.report_inputs import (
     costs_of,
     find_inputs,
     population_of,
+    table_patterns,
 )
 from pipeline.stages.report_missing import missing_of
 from pipeline.stages.report_pictures import class_pictures
@@ -141,7 +142,7 @@ def _page(
         pictured_by=by,
         omitted=tuple(run.classes[k].name for k in omitted),
         quarantine=_quarantine(run),
-        tables=_table_patterns(store, inputs),
+        tables=table_patterns(store, inputs),
         stages=costs_of(store),
         missing=missing_of(inputs, run.evidence, run.results, run.recipes, settings.baseline),
     )
@@ -238,19 +239,3 @@ def _quarantine(run: _Run) -> tuple[page.DefectExamples, ...]:
         quoted = [(a["crawl"], a["path"], b["detail"] or "") for a, b in zip(named, said, strict=True)]
         groups.append(page.DefectExamples(reason, count, tuple(quoted)))
     return tuple(groups)
-
-
-def _table_patterns(store: Store, inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
-    """What each table is called on the page, and the pattern of its parts below the store."""
-    named = [(inputs.weighed, "manifest"), (inputs.summary, "summary")]
-    named += [(artifact, "evidence") for artifact in inputs.evidence.values()]
-    named += [(seed, "predictions") for seeds in inputs.predictions.values() for seed in seeds]
-    named += [(listing, "listing") for listing in inputs.listings] + [(images, "images") for images in inputs.images]
-    return tuple(
-        (
-            artifact.stage if artifact.partition == WHOLE else f"{artifact.stage} of {artifact.partition}",
-            f"{artifact.table(table).relative_to(store.root).as_posix()}/*.parquet",
-        )
-        for artifact, table in named
-        if artifact is not None
-    )

@@ -88,7 +88,9 @@ class _Group:
         training = sum(row["split"] == "train" for row in self.rows)
         others = len(self.rows) - training
         told = [f"{training:,} for training, {others:,} for val or test"] if others else []
-        return ", ".join([*told, "all the same file" if all(row["exact"] for row in self.rows) else "not all one file"])
+        exact = sum(row["exact"] for row in self.rows)
+        copies = "each with an exact copy" if exact == len(self.rows) else f"{exact:,} with an exact copy"
+        return ", ".join([*told, copies if exact else "alike, not the same file"])
 
 
 def _told(table: pa.Table) -> tuple[str, ...]:

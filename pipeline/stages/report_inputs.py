@@ -139,3 +139,19 @@ def costs_of(store: Store) -> tuple[StageCost, ...]:
         )
         for stage, lines in stages.items()
     )
+
+
+def table_patterns(store: Store, inputs: ReportInputs) -> tuple[tuple[str, str], ...]:
+    """What each table is called on the page, and the pattern of its parts below the store."""
+    named = [(inputs.weighed, "manifest"), (inputs.summary, "summary")]
+    named += [(artifact, "evidence") for artifact in inputs.evidence.values()]
+    named += [(seed, "predictions") for seeds in inputs.predictions.values() for seed in seeds]
+    named += [(listing, "listing") for listing in inputs.listings] + [(images, "images") for images in inputs.images]
+    return tuple(
+        (
+            artifact.stage if artifact.partition == WHOLE else f"{artifact.stage} of {artifact.partition}",
+            f"{artifact.table(table).relative_to(store.root).as_posix()}/*.parquet",
+        )
+        for artifact, table in named
+        if artifact is not None
+    )

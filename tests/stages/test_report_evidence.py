@@ -122,8 +122,8 @@ def test_confused_groups_name_their_classes_owners_and_labels(store: Store) -> N
 def test_a_leak_shows_the_training_picture_beside_the_one_it_repeats(store: Store) -> None:
     page = read(store)
     assert "2 listed pictures in 1 group; 0 groups with different labels; 1 training picture repeating" in page.words
-    assert "2 doubles 1 for training, 1 for val or test, not all one file cat test: cat" in page.words
-    assert "The largest groups of training pictures" not in page.words
+    assert "2 doubles 1 for training, 1 for val or test, alike, not the same file cat test: cat" in page.words
+    assert "The largest other groups" not in page.words
 
 
 def test_nothing_of_the_crawl_becomes_markup_in_any_caption(store: Store) -> None:
