@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 
 from assets.definitions import defs
-from assets.recipes import RECIPES
+from assets.partitions import CRAWLS, RECIPE_PARTITIONS, tell_recipes
+from pipeline.evidence_tables import EVIDENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 GRAPH = defs.get_repository_def().asset_graph
@@ -16,10 +17,11 @@ ASSETS = sorted(key.to_user_string() for key in GRAPH.get_all_asset_keys())
 
 
 def test_every_stage_is_an_asset() -> None:
-    assert ASSETS == [
+    assert [
         "baseline_manifest",
         "baseline_model",
-        "evidence_kmeans",
+        "evidence",
+        *sorted(f"evidence_{name}" for name in EVIDENCE),
         "features",
         "images",
         "listing",
@@ -28,7 +30,7 @@ def test_every_stage_is_an_asset() -> None:
         "predictions",
         "report",
         "summary",
-    ]
+    ] == ASSETS
 
 
 @pytest.mark.parametrize("name", ASSETS)
@@ -44,19 +46,30 @@ def test_data_flows_as_designed() -> None:
     parents = {name: {key.to_user_string() for key in GRAPH.get(dg.AssetKey(name)).parent_keys} for name in ASSETS}
     assert parents["images"] == {"listing"}
     assert parents["features"] == {"baseline_model", "images"}
-    assert parents["evidence_kmeans"] == {"listing", "images", "features"}
-    assert parents["manifest"] == {"listing", "images", "evidence_kmeans"}
+    assert parents["baseline_manifest"] == {"listing", "images", "evidence_duplicates"}  # no leak is ever trained on
+    for name in ("kmeans", "density", "hdbscan"):
+        assert parents[f"evidence_{name}"] == {"listing", "images", "features", "evidence_rank"}
+    assert parents["evidence_confusion"] == {"listing", "images", "features", "evidence_opinion"}
+    assert parents["evidence"] == {"listing", "images", *(f"evidence_{name}" for name in EVIDENCE)}
+    assert parents["manifest"] == {"listing", "images", "evidence"}
     assert parents["model"] == {"manifest"}
     assert parents["predictions"] == {"model"}
 
 
 def test_partitions_are_crawls_and_recipes_only() -> None:
     cut = {name: GRAPH.get(dg.AssetKey(name)).partitions_def for name in ASSETS}
-    crawls = {name for name, partitions in cut.items() if isinstance(partitions, dg.DynamicPartitionsDefinition)}
-    recipes = {name for name, partitions in cut.items() if isinstance(partitions, dg.StaticPartitionsDefinition)}
+    crawls = {name for name, partitions in cut.items() if partitions == CRAWLS}
+    recipes = {name for name, partitions in cut.items() if partitions == RECIPE_PARTITIONS}
     assert crawls == {"listing", "images", "features"}
     assert recipes == {"manifest", "model", "predictions"}
-    assert cut["model"].get_partition_keys() == list(RECIPES)  # type: ignore[union-attr]
+    assert {name for name, partitions in cut.items() if partitions} == crawls | recipes
+
+
+def test_the_recipes_of_a_store_are_those_it_was_told() -> None:
+    with dg.instance_for_test() as instance:
+        tell_recipes(instance, ["baseline", "mine"])
+        tell_recipes(instance, ["baseline", "yours"])
+        assert sorted(RECIPE_PARTITIONS.get_partition_keys(dynamic_partitions_store=instance)) == ["baseline", "yours"]
 
 
 def test_checks_exist() -> None:
@@ -75,12 +88,16 @@ def test_checks_exist() -> None:
 
 def test_the_launchpad_is_typed() -> None:
     job = defs.resolve_implicit_global_asset_job_def()
-    good = {"ops": {"evidence_kmeans": {"config": {"clusters": 4}}}}
-    assert dg.validate_run_config(job, good)["ops"]["evidence_kmeans"]["config"]["clusters"] == 4
+    good = {"ops": {"evidence_in_class": {"config": {"kmeans": {"clusters": 4}}}}}
+    given = dg.validate_run_config(job, good)["ops"]["evidence_in_class"]["config"]
+    assert given["kmeans"]["clusters"] == 4
+    assert given["density"]["levels"] is None  # as the store has it
     with pytest.raises(dg.DagsterInvalidConfigError, match="clusters"):
-        dg.validate_run_config(job, {"ops": {"evidence_kmeans": {"config": {"clusters": "many"}}}})
+        dg.validate_run_config(job, {"ops": {"evidence_in_class": {"config": {"kmeans": {"clusters": "many"}}}}})
     with pytest.raises(dg.DagsterInvalidConfigError, match="cluster"):
-        dg.validate_run_config(job, {"ops": {"evidence_kmeans": {"config": {"cluster": 4}}}})
+        dg.validate_run_config(job, {"ops": {"evidence_in_class": {"config": {"kmeans": {"cluster": 4}}}}})
+    nested = {"ops": {"evidence_semantic": {"config": {"lsa": {"dimensions": 9}}}}}
+    assert dg.validate_run_config(job, nested)["ops"]["evidence_semantic"]["config"]["lsa"]["dimensions"] == 9
 
 
 def test_the_webserver_imports_from_the_root() -> None:

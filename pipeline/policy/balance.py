@@ -43,9 +43,9 @@ def uniform(columns: Columns, _: NoSettings) -> Decision:
 def class_reweight(columns: Columns, settings: ReweightSettings) -> Decision:
     """Every class weighs the same: `class-reweight` (slide "Handle imbalance - reweight class", 74.4 top-5).
 
-    Weight = 1 / (what the images of its class count together): images, where doubles count as one and where nothing
-    came before. After other parts of a recipe it evens out what those left and weighed. With beta below 1 the count n
-    gives way to the effective number (1 - beta^n) / (1 - beta) of Cui et al., "Class-Balanced Loss Based on Effective
+    Weight = 1 / (what the images of its class count together): where it is alone, how many they are, doubles as one. In
+    a recipe of several parts it works last and evens out what the others left and weighed. With beta below 1 the count
+    n gives way to the effective number (1 - beta^n) / (1 - beta) of Cui et al., "Class-Balanced Loss Based on Effective
     Number of Samples", 2019.
     """
     class_index = columns["class_index"]

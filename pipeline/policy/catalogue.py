@@ -18,7 +18,7 @@ _TEXT_FALLS: Final = ("keyword_other", "semantic_other")
 _ALL: Final[tuple[Rule[Any], ...]] = (
     Rule(name="baseline", settings=NoSettings, evidence=reads(), decide=uniform),
     Rule(name="official-baseline", settings=DrawSettings, evidence=reads(), decide=drawn_to_largest),
-    Rule(name="class-reweight", settings=ReweightSettings, evidence=reads(), decide=class_reweight),
+    Rule(name="class-reweight", settings=ReweightSettings, evidence=reads(), decide=class_reweight, balances=True),
     Rule(
         name="top-ranked",
         settings=TopRankedSettings,

@@ -72,11 +72,11 @@ def mean_one(weight: Floats, repeats: Integers) -> npt.NDArray[np.float32]:
     Raises:
         ValueError: nothing is left to train on.
     """
-    seen = weight.astype(np.float64) * (repeats > 0)
-    total = float((seen * repeats).sum())
+    total = float(np.multiply(weight, repeats, dtype=np.float64).sum())
     if total <= 0:
         raise ValueError("this policy leaves nothing to train on: every weight or every repeat count is 0")
-    return np.asarray(seen * (repeats.sum(dtype=np.int64) / total), np.float32)
+    scale = float(repeats.sum(dtype=np.int64)) / total
+    return np.where(repeats > 0, weight * scale, 0).astype(np.float32)
 
 
 def class_means(value: Floats, class_index: Integers) -> npt.NDArray[np.float64]:

@@ -22,6 +22,11 @@ class Policy:
             raise ValueError("a policy needs at least one part")
 
     @property
+    def at_work(self) -> list[Part]:
+        """The parts in the order they work in: as named, those that balance classes last."""
+        return sorted(self.parts, key=lambda part: part.rule.balances)
+
+    @property
     def evidence(self) -> dict[str, tuple[str, ...]]:
         """The tables and columns its parts read, each once."""
         found: dict[str, tuple[str, ...]] = {}
@@ -32,15 +37,15 @@ class Policy:
 
     def described(self) -> list[dict[str, Any]]:
         """Everything its verdict depends on apart from the images."""
-        return [part.described() for part in self.parts]
+        return [part.described() for part in self.at_work]
 
     def decide(self, columns: Columns) -> Decision:
         """The verdict of all parts on n images.
 
-        Parts work in their order, each on the images that those before it left (weight and repeats above 0), so that a
-        class is balanced over what is trained on, and a class that had an image keeps one because every rule sees to
-        that. Weights and repeats multiply, the latest stage counts, the first suggestion stands, and each part that
-        saw an image adds its reason. An image that weighs nothing is not seen.
+        Parts work in the order of `at_work`, each on the images that those before it left (weight and repeats above 0):
+        a class that had an image keeps one, because every rule sees to that, and classes are balanced over what is
+        trained on. Weights and repeats multiply, the latest stage counts, the first suggestion stands, and each part
+        that saw an image adds its reason. An image that weighs nothing is not seen.
 
         Args:
             columns: as `rule.Columns` says; `counts` is each image's share among its doubles.
@@ -49,7 +54,7 @@ class Policy:
         weight, repeats, stage = np.ones(n), np.ones(n, np.int32), np.zeros(n, np.int32)
         suggested, notes = np.full(n, NO_CLASS, np.int32), []
         left = np.arange(n)
-        for part in self.parts:
+        for part in self.at_work:
             decision = part.decide(_seen(columns, part, left, weight * repeats))
             weight[left] *= decision.weight
             repeats[left] *= decision.repeats

@@ -13,7 +13,7 @@ from pipeline.policy.decision import Decision
 #:   class_index   (n,) int    of its label; a class's images are all there
 #:   image_id      (n,) int64  the only thing a tie or a draw may depend on, so that row order never matters
 #:   counts        (n,) float  what it weighs so far in an epoch: its share among its doubles, times the weight and
-#:                             the repeats that earlier parts of the recipe gave it
+#:                             the repeats that the recipe's parts at work before gave it
 #:   largest_class (n,) int    images of the crawl's largest class, the same for all rows
 #: A null is NaN: the evidence knows nothing of the image. It then counts as the average does.
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -53,6 +53,8 @@ class Rule(Generic[S]):
     #: columns of which a larger number never makes the image count less, and never more
     rises: tuple[str, ...] = ()
     falls: tuple[str, ...] = ()
+    #: evens out what all other parts of a recipe made of a class, so that it works after them, wherever it is named
+    balances: bool = False
     version: str = "1"
 
 

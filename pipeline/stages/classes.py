@@ -107,6 +107,7 @@ def read_stretch(artifact: Artifact, number: int, order: ClassOrder, rows: slice
         ValueError: the table was made of other images.
     """
     table = read_part(part_path(artifact.table("evidence"), number), ("image_id", *columns))
-    if not np.array_equal(table["image_id"].to_numpy(), order.image_id[rows]):
+    own = order.population.image_id[order.members[rows]]  # `order.image_id` would hold all of them
+    if not np.array_equal(table["image_id"].to_numpy(), own):
         raise ValueError(f"{artifact.stage} was made of other images than the crawls hold now: make it again")
     return table.select(list(columns))

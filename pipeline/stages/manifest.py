@@ -153,8 +153,10 @@ def _reasons(rows: _Rows, span: slice, texts: Sequence[pa.Array]) -> pa.Array:
 def _facts(rows: _Rows) -> Facts:
     verdicts, kept = rows.verdicts, rows.verdicts.kept
     seen = verdicts.repeats > 0
-    listed = np.bincount(rows.order.population.class_index)
-    trained = np.bincount(rows.order.class_index, weights=kept, minlength=len(listed))
+    listed = np.zeros(len(rows.order.sizes), np.bool_)
+    trained = listed.copy()
+    listed[rows.order.population.class_index] = True
+    trained[rows.order.class_index[kept]] = True
     total = float(np.multiply(verdicts.weight, verdicts.repeats, dtype=np.float64).sum())
     sightings = int(verdicts.repeats.sum(dtype=np.int64))
     return {
@@ -167,6 +169,6 @@ def _facts(rows: _Rows) -> Facts:
         "mean_weight": total / sightings,
         "min_weight": float(verdicts.weight[seen].min()),
         "max_weight": float(verdicts.weight[seen].max()),
-        "classes": int((listed > 0).sum()),
-        "classes_without_images": np.flatnonzero((listed > 0) & (trained == 0)).tolist(),
+        "classes": int(listed.sum()),
+        "classes_without_images": np.flatnonzero(listed & ~trained).tolist(),
     }

@@ -22,12 +22,12 @@ Rows = npt.NDArray[np.int64]
 class Words:
     """One rule's notes on t images, those of all stretches under one vocabulary."""
 
-    index: npt.NDArray[np.int32]  # (t,) position in `texts`, -1 where there is nothing to say
+    index: npt.NDArray[np.int16]  # (t,) position in `texts`, -1 where there is nothing to say
     texts: dict[str, int] = field(default_factory=dict)
 
     def put(self, rows: Rows, index: npt.NDArray[np.integer[Any]], texts: Sequence[str]) -> None:
         """Keep a note's words on some rows."""
-        known = np.array([self.texts.setdefault(text, len(self.texts)) for text in texts] + [-1], np.int32)
+        known = np.array([self.texts.setdefault(text, len(self.texts)) for text in texts] + [-1], np.int16)
         self.index[rows] = known[index]  # an index of -1 finds the -1 at the end
 
 
@@ -45,7 +45,7 @@ class Verdicts:
     @classmethod
     def empty(cls, t: int, notes: int) -> Self:
         """Nothing decided yet."""
-        words = [Words(np.full(t, -1, np.int32)) for _ in range(notes)]
+        words = [Words(np.full(t, -1, np.int16)) for _ in range(notes)]
         zero = np.zeros(t, np.float32), np.zeros(t, np.int32), np.zeros(t, np.int8)
         return cls(*zero, np.full(t, NO_CLASS, np.int32), words, {})
 
@@ -89,7 +89,7 @@ def decide(policy: Policy, order: ClassOrder, eligible: Eligible, evidence: Mapp
         rows = chosen + first
         columns: dict[str, npt.NDArray[Any]] = {
             "class_index": order.class_index[rows],
-            "image_id": order.image_id[rows],
+            "image_id": order.population.image_id[order.members[rows]],
             "counts": 1 / eligible.copies[rows],
             "largest_class": np.full(len(rows), largest),
         }
@@ -113,5 +113,5 @@ def _share_weight(verdicts: Verdicts, eligible: Eligible) -> None:
     verdicts.weight[rows] /= copies
     note = note_of(coarse(copies - 1), lambda others: f"shares one image's weight with {plural(others, 'double')}")
     shared = copies > 1
-    verdicts.words.append(Words(np.full(len(verdicts.weight), -1, np.int32)))
+    verdicts.words.append(Words(np.full(len(verdicts.weight), -1, np.int16)))
     verdicts.words[-1].put(rows[shared], note.index[shared], note.texts)

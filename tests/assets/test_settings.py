@@ -30,7 +30,7 @@ def test_the_command_line_goes_over_the_file_and_both_over_the_defaults(tmp_path
     [
         ("[training]\nepoch = 3", "unknown key training.epoch; did you mean training.epochs?"),
         ("recipies = []", "unknown key recipies; did you mean recipes?"),
-        ("[zzz]\na = 1", "unknown key zzz; known are crawl, "),
+        ("[zzz]\na = 1", "unknown key zzz; known are confusion, crawl, "),
         ('[training]\nepochs = "three"', "training.epochs: "),
         ("[training]\nepochs = 0", "epochs must be at least 1"),
         ("[kmeans]\nclusters = 0", "kmeans.clusters must be at least 1, not 0"),

@@ -99,11 +99,14 @@ def shoot(page: Page, name: str) -> None:
     assert path.stat().st_size > 10_000
 
 
-def click_missing(page: Page, address: str, asset: str) -> None:
-    """Open an asset, choose its missing partitions and launch them."""
+def click_recipe(page: Page, address: str, asset: str, recipe: str) -> None:
+    """Open an asset, choose one of its partitions and launch it."""
     page.goto(f"{address}/assets/{asset}", wait_until="domcontentloaded")
     page.get_by_role("button", name="Materialize…").click()
-    page.get_by_role("button", name="Missing", exact=True).click()
+    page.get_by_text("Select a partition or create one").click()
+    page.get_by_placeholder("Filter partitions").fill(recipe)
+    page.get_by_role("menuitem").filter(has_text=recipe).first.click()
+    page.keyboard.press("Escape")
     shoot(page, f"launch-{asset}")
     page.get_by_role("button", name="Launch 1 run").click()
 
@@ -127,9 +130,9 @@ def test_an_asset_shows_rows_columns_checks_and_a_picture(page: Page, address: s
 
 def test_a_recipe_is_made_by_clicking(page: Page, address: str, small_run: SmallRun) -> None:
     before = small_run.work()
-    click_missing(page, address, "manifest")
+    click_recipe(page, address, "manifest", "class-reweight")
     until(lambda: small_run.work_since(before) == ["manifest/class-reweight"], 120, "the manifest")
-    click_missing(page, address, "model")
+    click_recipe(page, address, "model", "class-reweight")
     until(lambda: "model/class-reweight@0" in small_run.work_since(before), 200, "the training")
     assert small_run.work_since(before) == ["manifest/class-reweight", "model/class-reweight@0"]
     until(lambda: materialised(small_run, "model", "class-reweight"), 60, "the end of the step")

@@ -27,12 +27,13 @@ def test_a_part_sees_only_what_those_before_it_left() -> None:
     assert words(decision)[2:] == ["noisy by density, left out", "clean by density; its class adds up to 1 image"]
 
 
-def test_classes_are_balanced_over_what_images_count_by_then() -> None:
-    policy = Policy(parts=(part("top-ranked", k=6), part("density-curriculum"), part("class-reweight")))
+def test_classes_are_balanced_last_over_what_images_count_by_then() -> None:
+    policy = Policy(parts=(part("class-reweight"), part("top-ranked", k=6), part("density-curriculum")))
     table = columns([0, 0, 0, 1], position=[1, 2, 3, 1], density_level=[0, 1, 2, 0])
     decision = policy.decide(table)
     total = np.bincount(table["class_index"], weights=decision.weight * decision.repeats)
     assert total.tolist() == pytest.approx([1, 1])
+    assert words(decision)[3] == "seen 6 times an epoch; clean by density; its class adds up to 6 images"
 
 
 def test_two_choices_never_empty_a_class() -> None:
