@@ -81,10 +81,12 @@ def _digest(features: Features) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.u
     for start in range(0, len(features), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
         bits: npt.NDArray[Any] = np.ascontiguousarray(features[block]).view(unsigned)
-        finite[block] = ((bits & exponent) != exponent).all(axis=1)
-        negative_zero = bits == sign
-        if spare or negative_zero.any():
-            bits = np.pad(np.where(negative_zero, unsigned(0), bits), ((0, 0), (0, spare)))
+        finite[block] = bits.max(axis=1, initial=0) < exponent
+        if not finite[block].all():  # there are negative numbers, or some that are not finite
+            finite[block] = ((bits & exponent) != exponent).all(axis=1)
+            bits = np.where(bits == sign, unsigned(0), bits)
+        if spare:
+            bits = np.pad(bits, ((0, 0), (0, spare)))
         word = bits.view(np.uint64)
         digest[block] = (word ^ (word >> np.uint64(29))) @ factors
     return finite, digest

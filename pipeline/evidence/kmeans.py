@@ -3,7 +3,8 @@
 Source: slides "Handle noise - clustering" (Bag of Tricks for Learning from Web Data, 2019).
 
 Lloyd's algorithm, its starts chosen on a sketch: several k-means++ starts (Arthur and Vassilvitskii 2007) are carried
-through side by side on a sample of the class in a random projection (distances survive it: Achlioptas 2003), and the best is refined on all images in all dimensions. Most iterations cost next to nothing that way.
+through side by side on a sample of the class in a random projection (distances survive it: Achlioptas 2003), and the
+best is refined on all images in all dimensions. Most iterations cost next to nothing that way.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class KMeansSettings:
     #: clusters per class, at least 1; a class with fewer distinct images has as many clusters as distinct images
     clusters: int = 8
     #: k-means++ starts, at least 1, of which the one with the least squared distances is kept
-    starts: int = 4
+    starts: int = 6
     #: Lloyd iterations of each start on the sketch, at least 1
     iterations: int = 6
     #: Lloyd iterations of the best start on all images, at least 1
@@ -152,8 +153,8 @@ def _start(sample: Points, k: int, settings: KMeansSettings) -> Points:
     for _ in range(settings.iterations):
         centres = _iterate(sketch, centres)
     affinity = _affinity(sketch, centres)
-    best = affinity[affinity.max(axis=1).sum(axis=1).argmax()]
-    return _means(sample, best[None], sample[None, :k])
+    best = affinity.max(axis=1).sum(axis=1).argmax()
+    return _means(sample, affinity[best, None], sample[None, :k])
 
 
 def _plus_plus(points: Points, k: int, starts: int, rng: np.random.Generator) -> Points:

@@ -89,8 +89,8 @@ def make_class_evidence(
                 for piece in map_shards(measure, [k for k in classes if order.sizes[k]], workers):
                     pieces.append(piece)
                     on_progress(len(piece[0]))
-            for position, stage in enumerate(left):
-                _publish(drafts[stage], number, known[stage], [piece[position] for piece in pieces])
+            for at, stage in enumerate(left):
+                _publish(drafts[stage], number, known[stage], [piece[at] for piece in pieces])
         return {stage: _facts(order, known[stage]) for stage in drafts}
 
     return store.make_together(WHOLE, wanted, build)

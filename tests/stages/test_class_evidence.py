@@ -1,0 +1,169 @@
+"""Evidence inside each class: made in one pass, shard by shard, the same on one worker or many."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pipeline.evidence.density import DensitySettings
+from pipeline.evidence.hdbscan import HdbscanSettings
+from pipeline.evidence.kmeans import KMeansSettings
+from pipeline.evidence_tables import EVIDENCE
+from pipeline.stages import classes
+from pipeline.stages.class_evidence import ClassImages, ClassSource, Columns, make_class_evidence
+from pipeline.stages.class_sources import class_sources
+from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.storage.artifacts import Artifact, NotMadeError, Store
+from pipeline.storage.tables import part_paths, read_table
+from tests.stages.tiny_store import add_evidence, two_crawls
+
+CRAWLS = ["a", "bb"]
+IDS = [100, 101, 103, 200, 104, 201]  # class 0 of both crawls, then class 2
+
+
+def ready(folder: Path) -> Store:
+    store = two_crawls(folder)
+    add_evidence(store, CRAWLS, "rank", position=[2, 1, None, 3, None, None])
+    return store
+
+
+def sources(density: DensitySettings | None = None) -> list[ClassSource]:
+    hdbscan = HdbscanSettings(min_cluster_size=2, min_samples=1)
+    return class_sources(KMeansSettings(clusters=2, top_images=2), density or DensitySettings(), hdbscan)
+
+
+def make(store: Store, wanted: Sequence[ClassSource], workers: int = 1) -> list[Artifact]:
+    return make_class_evidence(store, CRAWLS, wanted, workers=workers)
+
+
+def parts(artifacts: Sequence[Artifact]) -> list[bytes]:
+    return [path.read_bytes() for artifact in artifacts for path in part_paths(artifact.table("evidence"))]
+
+
+@pytest.fixture
+def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the classes whose features are read, in time."""
+    read: list[int] = []
+    gather = ClassOrder.gather
+
+    def counting(order: ClassOrder, shards: Any, rows: slice | npt.NDArray[np.integer[Any]]) -> Any:
+        features = gather(order, shards, rows)
+        read.append(len(features))
+        return features
+
+    monkeypatch.setattr(ClassOrder, "gather", counting)
+    return read
+
+
+def test_classes_are_measured_over_all_crawls(tmp_path: Path) -> None:
+    """Class 0 lies at (0, 0), (0, 1), (9, 9) and (0, 2); class 2 twice at (5, 5)."""
+    made = make(ready(tmp_path), sources())
+    tables = {artifact.stage: read_table(artifact.table("evidence")) for artifact in made}
+    assert list(tables) == ["evidence-kmeans", "evidence-density", "evidence-hdbscan"]
+    for stage, table in tables.items():
+        assert table.schema.equals(EVIDENCE[stage.removeprefix("evidence-")])
+        assert table["image_id"].to_pylist() == IDS  # neither the broken nor the val image
+    kmeans = tables["evidence-kmeans"].to_pydict()
+    assert kmeans["cluster"] == [0, 0, 1, 0, 0, 0]
+    assert kmeans["cluster_share"] == [0.75, 0.75, 0.25, 0.75, 1, 1]
+    assert kmeans["distance"] == [1, 0, 0, 1, 0, 0]
+    assert kmeans["cluster_compactness"] == pytest.approx([2 / 3, 2 / 3, 0, 2 / 3, 0, 0])
+    # the two best-ranked, 101 and 100, lie about (0, .5); class 2 has no ranks
+    assert kmeans["cluster_top_distance"] == [0.25, 0.25, 81 + 8.5**2, 0.25, None, None]
+    density = tables["evidence-density"].to_pydict()
+    assert density["density"] == [1, 2, 0, 1, 0, 0]  # strictly closer than 2, place 9 of the 16 distances
+    assert density["density_level"] == [1, 0, 2, 1, 0, 0]
+    assert tables["evidence-hdbscan"]["outlier"].to_pylist()[4:] == [0, 0]
+    assert made[0].facts == {"images": 6, "classes": 2} | asdict(KMeansSettings(clusters=2, top_images=2))
+
+
+def test_all_kinds_are_made_in_one_pass(tmp_path: Path, gathered: list[int]) -> None:
+    done: list[int] = []
+    make_class_evidence(ready(tmp_path), CRAWLS, sources(), workers=1, on_progress=done.append)
+    assert gathered == done == [4, 2]
+
+
+def test_one_worker_equals_many_and_shards_cut_no_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 2)
+    one, many = (make(ready(tmp_path / str(workers)), sources(), workers) for workers in (1, 3))
+    assert [len(part_paths(artifact.table("evidence"))) for artifact in one] == [2, 2, 2]
+    assert parts(one) == parts(many)
+
+
+def test_other_settings_redo_one_kind_alone(tmp_path: Path, gathered: list[int]) -> None:
+    store = ready(tmp_path)
+    first = make(store, sources())
+    assert [artifact.made for artifact in make(store, sources(), workers=2)] == [False, False, False]
+    assert len(gathered) == 2
+    again = make(store, sources(DensitySettings(levels=2)))
+    assert [artifact.made for artifact in again] == [False, True, False]
+    assert again[1].identity != first[1].identity
+    assert len(gathered) == 4
+
+
+def test_another_ranking_redoes_only_what_looks_at_it(tmp_path: Path) -> None:
+    store = ready(tmp_path)
+    make(store, sources())
+    add_evidence(store, CRAWLS, "rank", position=[1, 2, 3, 4, 1, 2])
+    again = make(store, sources())
+    assert [artifact.made for artifact in again] == [True, False, False]
+    assert read_table(again[0].table("evidence"))["cluster_top_distance"].to_pylist()[4:] == [0, 0]
+
+
+@dataclass
+class Killed:
+    """Fails at the class of so many images until it is healed."""
+
+    whole: ClassSource
+    images: int
+    healed: bool = False
+
+    def measure(self, images: ClassImages) -> Columns:
+        if len(images.features) == self.images and not self.healed:
+            raise KeyboardInterrupt
+        return self.whole.measure(images)
+
+
+def test_a_killed_run_goes_on_where_it_stopped(
+    tmp_path: Path, gathered: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 2)
+    undisturbed = make(ready(tmp_path / "undisturbed"), sources())
+    store = ready(tmp_path / "killed")
+    kmeans, density, hdbscan = sources()
+    killed = Killed(density, images=2)
+    wanted = [kmeans, replace(density, measure=killed.measure), hdbscan]
+    with pytest.raises(KeyboardInterrupt):
+        make(store, wanted)
+    with pytest.raises(NotMadeError):
+        store.current("evidence-kmeans")
+    killed.healed = True
+    gathered.clear()
+    assert parts(make(store, wanted)) == parts(undisturbed)
+    assert gathered == [2]  # the first class was finished and is not read again
+
+
+def test_a_kind_that_got_further_than_another_is_not_measured_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Density was killed after its first shard, then everything is asked for."""
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 2)
+    undisturbed = make(ready(tmp_path / "undisturbed"), sources())
+    store = ready(tmp_path / "killed")
+    kmeans, density, hdbscan = sources()
+    killed = Killed(density, images=2)
+    with pytest.raises(KeyboardInterrupt):
+        make(store, [replace(density, measure=killed.measure)])
+    killed.images, killed.healed = 4, False
+    with_first_forbidden = replace(density, measure=killed.measure)
+    assert parts(make(store, [kmeans, with_first_forbidden, hdbscan])) == parts(undisturbed)
+
+
+def test_stretches_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 10)
+    assert stretches(np.array([4, 4, 4, 30, 0, 1])) == [range(3), range(3, 4), range(4, 6)]
+    assert stretches(np.array([], np.int64)) == []
