@@ -61,12 +61,18 @@ def learning_curves(models: Sequence[Artifact]) -> dg.MarkdownMetadataValue:
 
 
 def result(
-    artifacts: Artifact | list[Artifact], metadata: Metadata, checks: list[dg.AssetCheckResult] | None = None
+    artifacts: Artifact | list[Artifact],
+    metadata: Metadata,
+    checks: list[dg.AssetCheckResult] | None = None,
+    *,
+    asset: str | None = None,
 ) -> Outcome:
-    """An asset's outcome: the data version is the artifacts' identity."""
+    """An asset's outcome: the data version is the artifacts' identity. A step of several assets names which it is."""
     listed = artifacts if isinstance(artifacts, list) else [artifacts]
     version = "+".join(artifact.identity for artifact in listed)
-    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(version), check_results=checks or [])
+    return dg.MaterializeResult(
+        asset_key=asset, metadata=metadata, data_version=dg.DataVersion(version), check_results=checks or []
+    )
 
 
 def launchpad(kind: type) -> dict[str, dg.Field]:
