@@ -3,16 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.evidence.duplicates import DuplicateSettings
-from pipeline.evidence.neighbours import NeighbourSettings
-from pipeline.stages.duplicates import make_duplicates
-from pipeline.stages.neighbours import make_neighbours
-
 from pipeline.evidence.confusion import ConfusionSettings
 from pipeline.evidence.density import DensitySettings
+from pipeline.evidence.duplicates import DuplicateSettings
 from pipeline.evidence.hdbscan import HdbscanSettings
 from pipeline.evidence.keyword import KeywordSettings
 from pipeline.evidence.kmeans import KMeansSettings
+from pipeline.evidence.neighbours import NeighbourSettings
 from pipeline.evidence.probe import OpinionSettings
 from pipeline.evidence.rank import RankSettings
 from pipeline.evidence.semantic import SemanticSettings
@@ -20,8 +17,10 @@ from pipeline.evidence_tables import EVIDENCE
 from pipeline.stages.class_evidence import make_class_evidence
 from pipeline.stages.class_sources import class_sources
 from pipeline.stages.confusion import make_confusion
+from pipeline.stages.duplicates import make_duplicates
 from pipeline.stages.evidence import make_evidence
 from pipeline.stages.keyword import make_keyword
+from pipeline.stages.neighbours import make_neighbours
 from pipeline.stages.opinion import make_opinion
 from pipeline.stages.rank import make_rank
 from pipeline.stages.semantic import make_semantic
@@ -34,13 +33,14 @@ def run(folder: str, stage: str, crawl: str) -> None:
     """Make one kind of evidence with the default settings; what it reads has been made before."""
     store, crawls = Store(Path(folder)), [crawl]
 
-    def in_class(name: str) -> None:
+    def in_class(*names: str) -> None:
         sources = class_sources(KMeansSettings(), DensitySettings(), HdbscanSettings())
-        make_class_evidence(store, crawls, [one for one in sources if one.name == name], workers=WORKERS)
+        make_class_evidence(store, crawls, [one for one in sources if one.name in names], workers=WORKERS)
 
     makers: dict[str, Callable[[], object]] = {
         "duplicates": lambda: make_duplicates(store, crawls, DuplicateSettings(), workers=WORKERS),
         "rank": lambda: make_rank(store, crawls, RankSettings(), workers=WORKERS),
+        "in class": lambda: in_class("kmeans", "density", "hdbscan"),  # in one pass
         "kmeans": lambda: in_class("kmeans"),
         "density": lambda: in_class("density"),
         "hdbscan": lambda: in_class("hdbscan"),
