@@ -99,7 +99,9 @@ def ui(
 
 @app.command()
 def path(
-    table: Annotated[str, typer.Argument(help="listing, images, evidence/NAME, manifest/RECIPE, ... or summary.")],
+    table: Annotated[
+        str, typer.Argument(help="listing, images, evidence, evidence/NAME, manifest/RECIPE, ... or summary.")
+    ],
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Print the folder of a table's Parquet parts, one line for each crawl or seed it has."""

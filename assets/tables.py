@@ -27,9 +27,9 @@ def table_folders(store: Store, table: str) -> list[Path]:
     if kind == "predictions" and name:
         seeds = recorded_settings(store).seeds
         return [store.current("predictions", seeded(name, seed)).table("predictions") for seed in seeds]
-    if table == "summary":
-        return [store.current("summary", WHOLE).table("summary")]
+    if table in ("evidence", "summary"):
+        return [store.current(table, WHOLE).table(table)]
     raise ValueError(
-        f"no table is called {table!r}: there are listing, classes, queries, images, evidence/NAME, manifest/RECIPE, "
-        "predictions/RECIPE and summary"
+        f"no table is called {table!r}: there are listing, classes, queries, images, evidence, evidence/NAME, "
+        "manifest/RECIPE, predictions/RECIPE and summary"
     )

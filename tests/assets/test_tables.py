@@ -6,7 +6,7 @@ import pytest
 
 from assets.tables import table_folders
 from pipeline.storage.artifacts import NotMadeError, Store
-from tests.stages.test_kmeans import two_crawls
+from tests.stages.tiny_store import two_crawls
 
 
 def test_a_table_over_several_crawls_has_a_folder_for_each(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_a_table_over_several_crawls_has_a_folder_for_each(tmp_path: Path) -> No
     assert [folder.name for folder in table_folders(store, "classes")] == ["classes", "classes"]
 
 
-@pytest.mark.parametrize("table", ["listing", "images", "evidence/kmeans", "manifest/baseline", "summary"])
+@pytest.mark.parametrize("table", ["listing", "images", "evidence", "evidence/kmeans", "manifest/baseline", "summary"])
 def test_what_is_not_made_is_said(tmp_path: Path, table: str) -> None:
     with pytest.raises(NotMadeError, match="winnow run"):
         table_folders(Store(tmp_path), table)
