@@ -14,7 +14,8 @@ from pipeline.policy.words import coarse, note_of, plural
 class TopRankedSettings:
     """Of `top-ranked`."""
 
-    #: sightings of every class in an epoch, at least 1; a class with more images gives its best-ranked ones
+    #: sightings of every class in an epoch, at least 1; a class with more images gives its best-ranked ones. No more
+    #: than the crawl's largest class has: beyond that every epoch would only be longer
     k: int = 3500
 
     def __post_init__(self) -> None:
@@ -26,17 +27,19 @@ class TopRankedSettings:
 def top_ranked(columns: Columns, settings: TopRankedSettings) -> Decision:
     """Each class's K best-ranked images, smaller classes oversampled to K: `top-ranked` (75.02 top-5 with K = 3,500).
 
-    A class is ordered by `position`, its merged rank; images without one come last, equal ones by image id. A class of
-    n <= K images is seen K times in all: each image floor(K / n) times, and the first K mod n of the order once more.
-    Of a larger class the first K are seen once, the rest is left out. Images without a rank are never left out for it:
-    nothing is known against them, so that a larger class that has such images may go past K.
+    K is `k`, or the size of the crawl's largest class where that is smaller. A class is ordered by `position`, its
+    merged rank; images without one come last, equal ones by image id. A class of n <= K images is seen K times in all:
+    each image floor(K / n) times, and the first K mod n of the order once more. Of a larger class the first K are seen
+    once, the rest is left out. Images without a rank are never left out for it: nothing is known against them, so that
+    a larger class that has such images may go past K.
     """
     class_index, position = columns["class_index"], columns["position"]
     ranked = np.isfinite(position)
     place, size = _places(class_index, np.where(ranked, position, np.inf), columns["image_id"])
-    often = settings.k // size + (place < settings.k % size)
-    repeats = np.where(size <= settings.k, often, (place < settings.k) | ~ranked).astype(np.int32)
-    note = note_of(coarse(repeats) * 2 + ranked, lambda code: _seen(settings.k, *divmod(code, 2)))
+    k = min(settings.k, int(columns["largest_class"].max(initial=1)))
+    often = k // size + (place < k % size)
+    repeats = np.where(size <= k, often, (place < k) | ~ranked).astype(np.int32)
+    note = note_of(coarse(repeats) * 2 + ranked, lambda code: _seen(k, *divmod(code, 2)))
     return decided(np.ones(len(repeats)), note, repeats=repeats)
 
 

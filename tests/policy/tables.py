@@ -10,7 +10,7 @@ from pipeline.policy.decision import Decision
 from pipeline.policy.rule import Columns, Part
 
 
-def columns(class_index: Sequence[int], **told: Sequence[Any]) -> dict[str, np.ndarray]:
+def columns(class_index: Sequence[int], largest: int | None = None, **told: Sequence[Any]) -> dict[str, np.ndarray]:
     """What every rule is given of n images, ids 0, 1, 2 ..., and the evidence told; None is null."""
     n = len(class_index)
     index = np.array(class_index, np.int64)
@@ -18,7 +18,7 @@ def columns(class_index: Sequence[int], **told: Sequence[Any]) -> dict[str, np.n
         "class_index": index,
         "image_id": np.arange(n, dtype=np.int64),
         "counts": np.ones(n),
-        "largest_class": np.full(n, np.bincount(index).max(initial=0)),
+        "largest_class": np.full(n, largest or np.bincount(index).max(initial=0)),
     }
     return always | {name: np.array([np.nan if v is None else v for v in values]) for name, values in told.items()}
 

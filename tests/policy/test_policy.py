@@ -9,7 +9,7 @@ from tests.policy.tables import columns, part, words
 
 def test_weights_and_repeats_multiply_and_reasons_are_joined() -> None:
     policy = Policy(parts=(part("top-ranked", k=4), part("agreement-weight", floor=0.0), part("density-curriculum")))
-    table = columns([0, 0, 1], position=[1, 2, 1], agreement=[0.75, 0.25, 0.5], density_level=[0, 1, 0])
+    table = columns([0, 0, 1], largest=9, position=[1, 2, 1], agreement=[0.75, 0.25, 0.5], density_level=[0, 1, 0])
     decision = policy.decide(table)
     assert decision.weight.tolist() == pytest.approx([1.5, 0.25, 1])
     assert decision.repeats.tolist() == [2, 2, 4]
@@ -29,7 +29,7 @@ def test_a_part_sees_only_what_those_before_it_left() -> None:
 
 def test_classes_are_balanced_last_over_what_images_count_by_then() -> None:
     policy = Policy(parts=(part("class-reweight"), part("top-ranked", k=6), part("density-curriculum")))
-    table = columns([0, 0, 0, 1], position=[1, 2, 3, 1], density_level=[0, 1, 2, 0])
+    table = columns([0, 0, 0, 1], largest=9, position=[1, 2, 3, 1], density_level=[0, 1, 2, 0])
     decision = policy.decide(table)
     total = np.bincount(table["class_index"], weights=decision.weight * decision.repeats)
     assert total.tolist() == pytest.approx([1, 1])

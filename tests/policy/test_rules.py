@@ -45,7 +45,7 @@ def test_the_official_baseline_draws_every_class_to_the_size_of_the_largest() ->
 
 def test_a_draw_hangs_on_the_class_alone() -> None:
     both = decide("official-baseline", columns([0] * 3 + [1] * 9)).repeats
-    alone = decide("official-baseline", columns([0] * 3) | {"largest_class": np.full(3, 9)}).repeats
+    alone = decide("official-baseline", columns([0] * 3, largest=9)).repeats
     assert both[:3].tolist() == alone.tolist()
 
 
@@ -63,11 +63,16 @@ def test_top_ranked_takes_the_best_and_repeats_the_best_once_more() -> None:
     assert words(decision)[5] == "seen 2 times an epoch"
 
 
+def test_top_ranked_repeats_no_class_past_the_size_of_the_largest() -> None:
+    table = columns([0, 0, 0, 1, 1], position=[1, 2, 3, 1, 2])
+    assert decide("top-ranked", table).repeats.tolist() == [1, 1, 1, 2, 1]
+
+
 def test_top_ranked_never_drops_what_nobody_ranked() -> None:
-    table = columns([0, 0, 0, 0], position=[None, 2, None, 1])
+    table = columns([0, 0, 0, 0], largest=9, position=[None, 2, None, 1])
     assert decide("top-ranked", table, k=1).repeats.tolist() == [1, 0, 1, 1]
     assert decide("top-ranked", table, k=6).repeats.tolist() == [1, 2, 1, 2]  # ranked ones first
-    without = decide("top-ranked", columns([0, 0, 0], position=[None] * 3), k=5)
+    without = decide("top-ranked", columns([0, 0, 0], largest=9, position=[None] * 3), k=5)
     assert without.repeats.tolist() == [2, 2, 1]
     assert words(without)[2] == "has no rank, seen 1 time an epoch"
 
