@@ -15,6 +15,11 @@ Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.integer[Any]]
 KMEANS_ITERATIONS = 6  # cells need not be perfect: what lies near their borders is searched from both sides
 POINTS_PER_CELL = 64  # that the centres are trained on
+SPARE = 16  # doubles that an image may have among its nearest before it has to be compared a second time
+COVERED = (
+    0.95  # of the cells that the images of a block ask for: the few that one or two ask for cost as much as others
+)
+_CROWDED_ROWS = 128  # compared a second time at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,23 +46,36 @@ def unit_rows(features: npt.NDArray[np.floating[Any]]) -> tuple[Floats, npt.NDAr
     """Rows scaled to length 1, and which of them have a direction: finite, and not all 0.
 
     Args:
-        features: (n, d).
+        features: (n, d); float16 is the quickest.
 
     Returns:
         (n, d) float32, 0 where there is no direction; (n,).
     """
-    rows = features.astype(np.float32)
+    rows = _single(features)
     with np.errstate(over="ignore", invalid="ignore"):
         length = np.sqrt(np.einsum("nd,nd->n", rows, rows))
     known = np.isfinite(length) & (length > 0)
-    scale = np.divide(1.0, length, out=np.zeros_like(length), where=known)
     rows[~known] = 0.0
-    unit: Floats = rows * scale[:, None]
-    return unit, known
+    rows *= np.divide(1.0, length, out=np.zeros_like(length), where=known)[:, None]
+    return rows, known
+
+
+def _single(features: npt.NDArray[np.floating[Any]]) -> Floats:
+    """A copy as float32."""
+    if features.dtype != np.float16 or not features.size:
+        return features.astype(np.float32)
+    import torch  # noqa: PLC0415 - a second that the command line should not pay
+
+    # numpy takes ten times as long to widen them; torch wants memory that it may write
+    single: Floats = torch.from_numpy(np.require(features, requirements=["C", "W"])).float().numpy()
+    return single
 
 
 def nearest(queries: Floats, candidates: Floats, groups: tuple[Integers, Integers], k: int) -> tuple[Integers, Floats]:
     """The k most similar candidates of each query, those of its own duplicate group left out.
+
+    SPARE more than k are searched; only a query that has more doubles than that among them is compared again, with its
+    doubles left out beforehand.
 
     Args:
         queries: (q, d) unit rows.
@@ -69,21 +87,53 @@ def nearest(queries: Floats, candidates: Floats, groups: tuple[Integers, Integer
         (q, k) positions among the candidates, most similar first, equal ones by position, -1 where there are too few;
         (q, k) cosines, NaN there.
     """
-    similarity = queries @ candidates.T  # (q, c)
-    similarity[groups[0][:, None] == groups[1][None, :]] = -np.inf
-    few = min(k, len(candidates))
     found = np.full((len(queries), k), -1, np.int64)
     cosine = np.full((len(queries), k), np.nan, np.float32)
-    if few == 0 or len(queries) == 0:
+    few, best = min(k + SPARE, len(candidates)), min(k, len(candidates))
+    if best == 0 or len(queries) == 0:
         return found, cosine
-    chosen = np.argpartition(similarity, len(candidates) - few, axis=1)[:, len(candidates) - few :]
-    value = np.take_along_axis(similarity, chosen, axis=1)
-    order = np.lexsort((chosen, -value), axis=1)
-    found[:, :few] = np.take_along_axis(chosen, order, axis=1)
-    cosine[:, :few] = np.take_along_axis(value, order, axis=1)
-    missing = cosine == -np.inf
-    found[missing], cosine[missing] = -1, np.nan
+    value, at = _largest(queries @ candidates.T, few)
+    value[groups[0][:, None] == groups[1][at]] = -np.inf
+    found[:, :best], cosine[:, :best] = _best(value, at, best)
+    crowded = np.flatnonzero(found[:, best - 1] < 0) if few < len(candidates) else np.zeros(0, np.int64)
+    for start in range(0, len(crowded), _CROWDED_ROWS):
+        rows = crowded[start : start + _CROWDED_ROWS]
+        similarity = queries[rows] @ candidates.T
+        similarity[groups[0][rows, None] == groups[1][None, :]] = -np.inf
+        found[rows, :best], cosine[rows, :best] = _best(*_largest(similarity, best), best)
     return found, cosine
+
+
+def _largest(values: Floats, count: int) -> tuple[Floats, Integers]:
+    """The `count` largest of each row and their columns, in no order.
+
+    Columns are put into stacks, and only the stacks with the largest peaks are looked into: they hold all that is
+    sought, and selecting is slow where looking for a maximum is not.
+    """
+    columns = values.shape[1]
+    height = max(1, math.isqrt(columns // count))
+    width = columns // height
+    stacks = _columns_of_largest(values[:, : height * width].reshape(len(values), height, width).max(axis=1), count)
+    at = (stacks[:, None, :] + width * np.arange(height)[:, None]).reshape(len(values), -1)
+    rest = np.broadcast_to(np.arange(height * width, columns), (len(values), columns - height * width))
+    at = np.concatenate([at, rest], axis=1)
+    found = np.take_along_axis(values, at, axis=1)
+    chosen = _columns_of_largest(found, count)
+    return np.take_along_axis(found, chosen, axis=1), np.take_along_axis(at, chosen, axis=1)
+
+
+def _columns_of_largest(values: Floats, count: int) -> Integers:
+    """(n, count) columns of the largest of each row, in no order."""
+    first = values.shape[1] - count
+    return np.argpartition(values, first, axis=1)[:, first:]
+
+
+def _best(value: Floats, at: Integers, count: int) -> tuple[Integers, Floats]:
+    """The `count` largest values of each row and where they are, -1 and NaN where they are -inf."""
+    order = np.lexsort((at, -value), axis=1)[:, :count]
+    value, at = np.take_along_axis(value, order, axis=1), np.take_along_axis(at, order, axis=1)
+    missing = value == -np.inf
+    return np.where(missing, -1, at), np.where(missing, np.float32(np.nan), value)
 
 
 @dataclass(frozen=True)
@@ -167,7 +217,7 @@ def nearest_cells(rows: Floats, centres: Floats, probes: int) -> npt.NDArray[np.
 
 
 def searched_cells(probes: npt.NDArray[np.int32], sizes: Integers, most: int) -> Integers:
-    """The cells that the images of one cell are compared with: all that any of them asks for, as far as memory goes.
+    """The cells that the images of one cell are compared with: nearly all that any of them asks for.
 
     Args:
         probes: (q, p) nearest cells of the images.
@@ -175,10 +225,11 @@ def searched_cells(probes: npt.NDArray[np.int32], sizes: Integers, most: int) ->
         most: images in all; the cells most asked for come first, and at least one is searched.
 
     Returns:
-        Ascending cell numbers.
+        Ascending cell numbers, that COVERED of the askings are for.
     """
     cell, asked = np.unique(probes, return_counts=True)
     order = np.lexsort((cell, -asked))
-    fits = np.cumsum(sizes[cell[order]]) <= most
-    fits[0] = True
-    return np.sort(cell[order][fits])
+    before = np.cumsum(asked[order]) - asked[order]
+    chosen = (before < COVERED * probes.size) & (np.cumsum(sizes[cell[order]]) <= most)
+    chosen[0] = True
+    return np.sort(cell[order][chosen])

@@ -31,6 +31,7 @@ from pipeline.storage.arrays import Array, ArrayShards, open_array, write_array
 BLOCK_ROWS = 8192  # features widened at a time
 QUERY_ROWS = 512  # compared with their candidates at a time
 MOST_CANDIDATES = 65_536  # rows that a block of queries is compared with, above `exact_images`
+HELD_NUMBERS = 2**26  # of 4 bytes that those rows may take: with many dimensions they are fewer
 TASK_ROWS = 4096  # queries whose neighbours are kept in one file
 RECALL_QUERIES = 256  # images whose neighbours are searched exactly, to know what the cells miss
 
@@ -80,24 +81,24 @@ class Layout:
         """What a block is compared with: (c,) positions in the layout."""
         if self.probes is None:
             return np.arange(len(self.rows))
-        cells = searched_cells(self.probes[block.start : block.stop], self.sizes, MOST_CANDIDATES)
+        most = max(1, min(MOST_CANDIDATES, HELD_NUMBERS // max(self.features.shape[1], 1)))
+        cells = searched_cells(self.probes[block.start : block.stop], self.sizes, most)
         found = np.concatenate([np.arange(self.starts[cell], self.starts[cell + 1]) for cell in cells])
         # A single cell may be larger than memory allows: then images evenly spread over it stand for it.
-        return found[:: -(-len(found) // MOST_CANDIDATES)]
+        return found[:: -(-len(found) // most)]
 
 
 def lay_out(search: Search, workers: int) -> Layout:
     """Assign every image to its nearest cell and store the features cell by cell; one cell where all is compared."""
     if search.exact:
         units, known = search.units(slice(None))
-        rows = np.flatnonzero(known)
+        rows = _by_cell(search, np.where(known, 0, -1))
         return Layout(rows, np.array([0, len(rows)]), units[rows], None)
     done = [search.scratch / f"{name}.npy" for name in ("cells", "probes", "features")]
     if not all(path.exists() for path in done):
         _write_layout(search, workers, done)
     cells, probes, features = map(open_array, done)
-    rows = np.flatnonzero(cells >= 0)
-    rows = rows[np.argsort(cells[rows], kind="stable")]
+    rows = _by_cell(search, cells)
     sizes = np.bincount(cells[rows], minlength=int(cells.max(initial=-1)) + 1)
     return Layout(rows, np.concatenate([[0], np.cumsum(sizes)]), features, probes)
 
@@ -105,7 +106,9 @@ def lay_out(search: Search, workers: int) -> Layout:
 def _write_layout(search: Search, workers: int, paths: list[Path]) -> None:
     total, settings = len(search.order), search.settings
     count = cell_count(total)
-    sample, known = search.units(hashed_sample(search.order.image_id, count * POINTS_PER_CELL, settings.seed))
+    image_id = search.order.image_id
+    chosen = hashed_sample(image_id, count * POINTS_PER_CELL, settings.seed)
+    sample, known = search.units(chosen[np.argsort(image_id[chosen])])  # in one order, whatever the crawls' is
     centres = cell_centres(sample[known], count, settings.seed)
     cells = np.full(total, -1, np.int32)
     probes = np.zeros((total, min(settings.probes, len(centres))), np.int32)
@@ -118,8 +121,7 @@ def _write_layout(search: Search, workers: int, paths: list[Path]) -> None:
 
     for _ in map_shards(assign, blocks, workers):
         pass
-    rows = np.flatnonzero(cells >= 0)
-    rows = rows[np.argsort(cells[rows], kind="stable")]
+    rows = _by_cell(search, cells)
     place = np.full(total, -1, np.int64)
     place[rows] = np.arange(len(rows))
     with write_array(paths[0], cells.shape, np.int32) as stored:
@@ -130,6 +132,12 @@ def _write_layout(search: Search, workers: int, paths: list[Path]) -> None:
         for block in blocks:
             at = place[block]
             stored[at[at >= 0]] = search.order.gather(search.shards, block)[at >= 0]
+
+
+def _by_cell(search: Search, cells: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+    """Rows of the images that have a cell, by cell and then id: equally near images are told in that order."""
+    rows = np.flatnonzero(cells >= 0)
+    return rows[np.lexsort((search.order.image_id[rows], cells[rows]))]
 
 
 def search_all(search: Search, layout: Layout, workers: int, on_progress: Callable[[int], None]) -> list[Path]:

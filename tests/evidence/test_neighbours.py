@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evidence.neighbours import (
@@ -45,6 +45,36 @@ def test_doubles_are_left_out_and_what_is_missing_is_said() -> None:
     assert found.tolist() == [[2, -1], [2, -1], [0, 1]]  # equal ones by position
     assert cosine[:, 0].tolist() == [0, 0, 0]
     assert np.isnan(cosine[:2, 1]).all()
+
+
+@pytest.mark.parametrize(("copies", "candidates"), [(60, 200), (199, 200), (3, 2500)])
+def test_a_crowd_of_doubles_hides_nobody(copies: int, candidates: int) -> None:
+    rng = np.random.default_rng(copies)
+    raw = rng.normal(size=(candidates, 4)).astype(np.float16)
+    raw[:copies] = raw[0]
+    units, _ = unit_rows(raw)
+    group = np.arange(candidates)
+    group[:copies] = 0
+    queries = np.array([0, 1, copies - 1, candidates - 1])
+    found, cosine = nearest(units[queries], units, (group[queries], group), 9)
+    for row, own in enumerate(queries.tolist()):
+        others = np.flatnonzero(group != group[own])
+        values = units[others].astype(np.float64) @ units[own].astype(np.float64)
+        expected = others[np.lexsort((others, -values))][:9]
+        assert cosine[row, : len(expected)] == pytest.approx(np.sort(values)[::-1][:9], abs=1e-6)
+        assert set(group[found[row][found[row] >= 0]].tolist()) == set(group[expected].tolist())
+        assert (found[row] >= 0).sum() == len(expected)
+
+
+@given(st.integers(1, 40), st.integers(1, 300), st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=50)
+def test_any_number_of_neighbours_among_any_number_of_candidates(k: int, candidates: int, seed: int) -> None:
+    units, _ = unit_rows(np.random.default_rng(seed).normal(size=(candidates, 5)))
+    group = np.arange(candidates)
+    found, _ = nearest(units[:3], units, (group[:3], group), k)
+    cosine = units.astype(np.float64) @ units.T.astype(np.float64)
+    expected = [sorted(set(range(candidates)) - {i}, key=lambda j: -cosine[i, j])[:k] for i in range(len(found))]
+    assert found.tolist() == [(own + [-1] * k)[:k] for own in expected]
 
 
 def test_rows_without_a_direction() -> None:

@@ -77,6 +77,16 @@ def test_cells_find_what_comparing_all_finds(tmp_path: Path) -> None:
     assert not (cells.folder / "scratch").exists()
 
 
+def test_the_order_of_the_crawls_changes_nothing(tmp_path: Path) -> None:
+    store, settings = store_of(tmp_path, 90), NeighbourSettings(k=5, exact_images=50)
+    told = []
+    for crawls in (CRAWLS, CRAWLS[::-1]):
+        add_evidence(store, crawls, "duplicates")
+        found = make_neighbours(store, crawls, settings, workers=1)
+        told.append({row["image_id"]: row["neighbours"] for row in read_table(found.table("nearest")).to_pylist()})
+    assert told[0] == told[1]
+
+
 def test_what_cells_miss_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbour_search, "MOST_CANDIDATES", 8)
     artifact = make_neighbours(store_of(tmp_path, 600), CRAWLS, NeighbourSettings(k=5, exact_images=100), workers=1)
