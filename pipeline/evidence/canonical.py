@@ -98,5 +98,6 @@ def _single(features: Features) -> npt.NDArray[np.float32]:
         return np.asarray(features, np.float32)
     import torch  # noqa: PLC0415 - seconds that neither the command line nor a small class should pay
 
-    single: npt.NDArray[np.float32] = torch.from_numpy(features).float().numpy()
+    single = np.empty(features.shape, np.float32)
+    torch.from_numpy(single).copy_(torch.from_numpy(features))
     return single

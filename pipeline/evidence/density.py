@@ -4,6 +4,7 @@ Source: Guo et al., "CurriculumNet" (ECCV 2018), as the slides use it (Bag of Tr
 images that show what their class means look alike, wrong ones are scattered. Written from the description.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -145,27 +146,29 @@ def _limit(blocks: list[tuple[int, Points]], m: int, percentile: float) -> float
     less than the larger one, or less than that one. So neither roots nor interpolation are needed. The m^2 distances
     are m zeros of the diagonal, and each pair twice.
     """
-    apart = np.concatenate([_later(squared) for _, squared in blocks])
+    apart = np.concatenate([part for _, squared in blocks for part in _later(squared)])
     place = (m * m - 1) * percentile / 100
     lower = int(place)
     upper = min(lower + (place > lower), m * m - 1)
-    below = _smallest(apart, (lower - m) // 2)
-    above = _smallest(apart, (upper - m) // 2)
-    return above if above > below else below
+    below = above = np.float32(0)  # as on the diagonal
+    if lower >= m:
+        apart.partition((lower - m) // 2)
+        below = above = apart[(lower - m) // 2]
+    if upper >= m and (upper - m) // 2 != (lower - m) // 2:
+        above = apart[(lower - m) // 2 + 1 :].min()
+    return float(above if above > below else below)
 
 
-def _smallest(apart: Points, k: int) -> float:
-    """The k-th smallest from 0; 0, as on the diagonal, for a negative k. Reorders `apart`."""
-    if k < 0:
-        return 0.0
-    apart.partition(k)
-    return float(apart[k])
-
-
-def _later(squared: Points) -> Points:
-    """The distances of a block's images to later images, flat."""
+def _later(squared: Points) -> list[Points]:
+    """The distances of a block's images to later images, flat: above the diagonal, and right of the square it is in."""
     rows = len(squared)
-    return np.concatenate([squared[:, :rows][np.triu_indices(rows, 1)], squared[:, rows:].ravel()])
+    return [squared[:, :rows][_above_diagonal(rows)], squared[:, rows:].ravel()]
+
+
+@functools.cache
+def _above_diagonal(rows: int) -> npt.NDArray[np.bool_]:
+    """(rows, rows), of at most BLOCK_ROWS + 1 sizes."""
+    return np.triu(np.ones((rows, rows), np.bool_), 1)
 
 
 def _minus_mean_distance(images: Canonical, lifted: _Lifted, settings: DensitySettings) -> npt.NDArray[np.float32]:

@@ -32,7 +32,7 @@ class KMeansSettings:
     #: k-means++ starts, at least 1, of which the one with the least squared distances is kept
     starts: int = 6
     #: Lloyd iterations of each start on the sketch, at least 1
-    iterations: int = 6
+    iterations: int = 4
     #: Lloyd iterations of the best start on all images, at least 1
     refinements: int = 1
     #: the class's best-ranked images whose mean the clusters' centres are measured against, at least 1. Search results

