@@ -19,6 +19,11 @@ def test_weights_and_repeats_multiply_and_reasons_are_joined() -> None:
     )
 
 
+def test_a_stage_stays_whatever_comes_after() -> None:
+    policy = Policy(parts=(part("density-curriculum"), part("baseline")))
+    assert policy.decide(columns([0, 0], density_level=[0, 1])).stage.tolist() == [0, 1]
+
+
 def test_a_part_sees_only_what_those_before_it_left() -> None:
     policy = Policy(parts=(part("density-clean"), part("class-reweight")))
     decision = policy.decide(columns([0, 0, 0, 1], density_level=[0, 0, 1, 0]))

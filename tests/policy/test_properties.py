@@ -56,6 +56,9 @@ def table_of(seed: int, n: int) -> dict[str, np.ndarray]:
         agreement=share(),
         confidence=share(),
         opinion_class=among(None, *range(CLASSES)),
+        right_probability=share(),
+        fused_class=among(None, *range(CLASSES)),
+        fused_probability=share(),
     ) | {"image_id": rng.permutation(n)}
 
 

@@ -202,6 +202,11 @@ def test_agreement_by_hand() -> None:
     assert words(decision)[1:] == ["0% of its nearest neighbours have its label", "it has no neighbours to ask"]
 
 
+def test_a_class_for_which_nothing_speaks_at_all_counts_as_it_is() -> None:
+    decision = decide("agreement-weight", columns([0, 0, 1, 1], agreement=[0, 0, 0, 1]), floor=0.0)
+    assert decision.weight.tolist() == [1, 1, 0, 2]
+
+
 def test_opinion_by_hand() -> None:
     table = columns([0, 0, 0], confidence=[0.75, 0.25, None], opinion_class=[None, 4, None])
     decision = decide("opinion-weight", table, floor=0.0)

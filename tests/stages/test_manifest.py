@@ -149,10 +149,17 @@ def test_doubles_share_one_image_s_weight(tmp_path: Path) -> None:
     assert [rows[i]["weight"] for i in (103, 200, 201)] == pytest.approx([1.5] * 3)
     assert rows[104]["reason"] == "counts as it is; shares one image's weight with 2 doubles"
     assert rows[103]["reason"] == "counts as it is"
-    # class 0 adds up to 1/3 + 1/3 + 1 + 1, class 2 to 1/3 + 1: balanced, both weigh 3
+
+
+def test_classes_are_balanced_with_doubles_as_one(tmp_path: Path) -> None:
+    store = two_crawls(tmp_path)
+    group, copies = [100, 100, 103, 200, 104, 201], [2, 2, 1, 1, 1, 1]
+    add_evidence(store, CRAWLS, "duplicates", duplicate_group=group, training_copies=copies)
     rows = rows_of(store, part("class-reweight"))
-    assert [rows[i]["weight"] for i in (100, 103)] == pytest.approx([3 / 8, 9 / 8])
-    assert [rows[i]["weight"] for i in (104, 201)] == pytest.approx([3 / 4, 9 / 4])
+    # class 0 adds up to three images, class 2 to two; both weigh 3
+    assert [rows[i]["weight"] for i in (100, 101, 103, 200)] == pytest.approx([0.5, 0.5, 1, 1])
+    assert [rows[i]["weight"] for i in (104, 201)] == pytest.approx([1.5, 1.5])
+    assert rows[100]["reason"] == "its class adds up to 3 images; shares one image's weight with 1 double"
 
 
 def test_a_double_left_out_takes_no_share(tmp_path: Path) -> None:
