@@ -102,7 +102,7 @@ def _confirmed(pictures: Pictures, tolerance: float, pairs: Pairs) -> Pairs:
 
 
 def _fingerprints(images: Sequence[Artifact]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Of each usable image, crawl after crawl, 128 bits of its bytes' sha256 (u, 2) and its perceptual hash (u,)."""
+    """Of each usable image, crawl after crawl, 128 bits from its bytes' sha256 (u, 2) and its perceptual hash (u,)."""
     digests, hashes = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.uint64)]
     for artifact in images:
         for batch in iterate_table(artifact.table("images"), ("sha256", "perceptual_hash")):
@@ -113,8 +113,9 @@ def _fingerprints(images: Sequence[Artifact]) -> tuple[npt.NDArray[np.uint64], n
 
 
 def _digits(told: pa.StringArray) -> npt.NDArray[np.uint64]:
-    """(n, 2): the first 32 hexadecimal digits of strings of 64."""
+    """(n, 2): strings of 64 hexadecimal digits, their two halves laid over each other."""
     text = pa.concat_arrays([told]).cast(pa.binary()).cast(pa.binary(64)) if len(told) else told
     letters = np.frombuffer(text.buffers()[1] or b"", np.uint8)[64 * text.offset :][: 64 * len(text)].reshape(-1, 64)
-    digit = (letters[:, :32] & 15) + 9 * (letters[:, :32] >> 6)
-    return np.ascontiguousarray(digit[:, ::2] << 4 | digit[:, 1::2]).view(">u8").astype(np.uint64)
+    digit = (letters & 15) + 9 * (letters >> 6)
+    words = np.ascontiguousarray(digit[:, ::2] << 4 | digit[:, 1::2]).view(np.uint64)
+    return words[:, :2] ^ words[:, 2:]

@@ -220,3 +220,11 @@ def test_no_image_and_one(tmp_path: Path, shots: list[Shot]) -> None:
     usable = [shot for shot in shots if shot.content is not None]
     assert [row["duplicate_group"] for row in rows(found)] == [shot.image_id for shot in usable]
     assert read_table(found.table("groups")).num_rows == 0
+
+
+def test_every_digit_of_the_hash_counts() -> None:
+    told = ["0" * 64, "0" * 63 + "1", "1" + "0" * 63, "f" * 64, "A" * 64, "a" * 64]
+    words = [tuple(row) for row in doubles._digits(pa.array(["x" * 64, *told]).slice(1)).tolist()]
+    assert len(set(words[:3])) == 3
+    assert words[4] == words[5]
+    assert doubles._digits(pa.array([], pa.string())).shape == (0, 2)
