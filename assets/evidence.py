@@ -13,6 +13,8 @@ from assets.recipes import BASELINE
 from assets.resources import StoreResource
 from assets.settings import Settings, overridden, section_types
 from assets.training import baseline_models
+from pipeline.evidence.fusion import FusionSettings
+from pipeline.evidence.fusion_views import SOURCES
 from pipeline.evidence.semantic import SemanticSettings
 from pipeline.evidence_tables import EVIDENCE
 from pipeline.stages.aum import make_aum
@@ -21,6 +23,7 @@ from pipeline.stages.class_sources import class_sources
 from pipeline.stages.confusion import make_confusion
 from pipeline.stages.duplicates import make_duplicates
 from pipeline.stages.evidence import evidence_schema, make_evidence
+from pipeline.stages.fusion import make_fused
 from pipeline.stages.keyword import make_keyword
 from pipeline.stages.neighbours import make_neighbours
 from pipeline.stages.opinion import make_opinion
@@ -184,6 +187,16 @@ def evidence_semantic(context: dg.AssetExecutionContext, store: StoreResource, p
         return make_semantic(opened, crawls, settings, encoder_of(settings), **more)
 
     return _gather(context, store, progress, make, pictures.text_sample)
+
+
+@_asset("fused", ["evidence_duplicates", *(f"evidence_{name}" for name in SOURCES)], {"numpy", "parquet"})
+def evidence_fused(context: dg.AssetExecutionContext, store: StoreResource, progress: Progress) -> Outcome:
+    """How likely each label is right by all evidence together, which class it rather is; how wrong each query is."""
+
+    def make(opened: Store, crawls: Sequence[str], settings: FusionSettings, **more: Any) -> Artifact:
+        return make_fused(opened, crawls, evidence_wanted(store.settings()), settings, **more)
+
+    return _gather(context, store, progress, make)
 
 
 @dg.asset(

@@ -79,6 +79,8 @@ _ALL = (
     _row("semantic", 75.35, _TEXT, "An image counts once, and once more as far as its text matches its class."),
     _row("agreement-weight", None, "", "An image weighs as many of its nearest neighbours have its label."),
     _row("opinion-weight", None, "", "An image weighs as likely a probe holds its label that never saw it."),
+    _row("fused", None, "", "An image weighs as likely its label is right by all evidence together."),
+    _row("relabel", None, "", "The same, but what is confidently of another class is trained on as that class."),
 )
 
 RECIPES: Final[dict[str, Recipe]] = {recipe.name: recipe for recipe in _ALL}

@@ -22,6 +22,7 @@ from pipeline.crawl.settings import CrawlSettings
 from pipeline.evidence.confusion import ConfusionSettings
 from pipeline.evidence.density import DensitySettings
 from pipeline.evidence.duplicates import DuplicateSettings
+from pipeline.evidence.fusion import FusionSettings
 from pipeline.evidence.hdbscan import HdbscanSettings
 from pipeline.evidence.keyword import KeywordSettings
 from pipeline.evidence.kmeans import KMeansSettings
@@ -72,6 +73,7 @@ class Settings:
     confusion: ConfusionSettings = field(default_factory=ConfusionSettings)
     keyword: KeywordSettings = field(default_factory=KeywordSettings)
     semantic: SemanticSettings = field(default_factory=SemanticSettings)
+    fused: FusionSettings = field(default_factory=FusionSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     run: RunSettings = field(default_factory=RunSettings)
     #: recipes of the user's own, by name

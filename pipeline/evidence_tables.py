@@ -160,6 +160,35 @@ SEMANTIC: Final = _table(
     pa.field("semantic_class", pa.int32()),  # that class
 )
 
+#: All evidence in one number, and how wrong each query and class is by it.
+FUSED: Final = _table(
+    _sure("right_probability", pa.float32()),  # that the label is right, [0, 1]; 0 or 1 where a person looked
+    pa.field("fused_class", pa.int32()),  # the class it most probably is; null: of none of them, or nobody can tell
+    pa.field("fused_probability", pa.float32()),  # of that class
+    _sure("query_right_share", pa.float32()),  # of the results of its class's query that are right, as estimated
+    _sure("class_right_share", pa.float32()),  # of its class's images, as estimated
+)
+
+#: `evidence-fused`, folder `queries/`: how far the results of each query can be trusted.
+QUERY_TRUST: Final = pa.schema(
+    [
+        _sure("crawl", pa.string()),
+        pa.field("query_id", pa.int32()),  # null for images that no query is told of
+        _sure("class_index", pa.int32()),
+        _sure("images", pa.int64()),
+        _sure("right_share", pa.float64()),  # images that are one picture count as one
+    ]
+)
+
+#: `evidence-fused`, folder `classes/`: the same of each class that has images.
+CLASS_TRUST: Final = pa.schema(
+    [
+        _sure("class_index", pa.int32()),
+        _sure("images", pa.int64()),
+        _sure("right_share", pa.float64()),
+    ]
+)
+
 #: By the name a user says: `winnow path evidence/NAME`, stage `evidence-NAME`.
 EVIDENCE: Final[dict[str, pa.Schema]] = {
     "duplicates": DUPLICATES,
@@ -173,4 +202,5 @@ EVIDENCE: Final[dict[str, pa.Schema]] = {
     "confusion": CONFUSION,
     "keyword": KEYWORD,
     "semantic": SEMANTIC,
+    "fused": FUSED,
 }

@@ -7,6 +7,7 @@ from pipeline.policy.cluster_choice import ChoiceSettings, compact_clusters, lar
 from pipeline.policy.clusters import by_closeness_to_top, by_cluster_size
 from pipeline.policy.confused import ConfusedSettings, by_own_share
 from pipeline.policy.density import CurriculumSettings, LevelSettings, by_level, clean_only, curriculum
+from pipeline.policy.fused import RelabelSettings, by_probability, relabelled
 from pipeline.policy.rule import NoSettings, Rule, SoftSettings, reads
 from pipeline.policy.support import by_agreement, by_confidence, by_membership
 from pipeline.policy.text import MatchSettings, TextChoiceSettings, by_match, matching_only, text_evidence
@@ -118,6 +119,20 @@ _ALL: Final[tuple[Rule[Any], ...]] = (
         evidence=reads(opinion=("confidence", "opinion_class")),
         decide=by_confidence,
         rises=("confidence",),
+    ),
+    Rule(
+        name="fused",
+        settings=SoftSettings,
+        evidence=reads(fused=("right_probability",)),
+        decide=by_probability,
+        rises=("right_probability",),
+    ),
+    Rule(
+        name="relabel",
+        settings=RelabelSettings,
+        evidence=reads(fused=("right_probability", "fused_class", "fused_probability")),
+        decide=relabelled,
+        relabels=True,
     ),
 )
 

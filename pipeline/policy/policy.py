@@ -35,6 +35,11 @@ class Policy:
                 found[table] = tuple(dict.fromkeys((*found.get(table, ()), *columns)))
         return found
 
+    @property
+    def relabels(self) -> bool:
+        """Whether images are trained on as the class suggested for them."""
+        return any(part.rule.relabels for part in self.parts)
+
     def described(self) -> list[dict[str, Any]]:
         """Everything its verdict depends on apart from the images."""
         return [part.described() for part in self.at_work]
@@ -44,8 +49,9 @@ class Policy:
 
         Parts work in the order of `at_work`, each on the images that those before it left (weight and repeats above 0):
         a class that had an image keeps one, because every rule sees to that, and classes are balanced over what is
-        trained on. Weights and repeats multiply, the latest stage counts, the first suggestion stands, and each part
-        that saw an image adds its reason. An image that weighs nothing is not seen.
+        trained on. Weights and repeats multiply, the latest stage counts, the first suggestion stands (of a rule that
+        relabels, where there is one), and each part that saw an image adds its reason. An image that weighs nothing is
+        not seen.
 
         Args:
             columns: as `rule.Columns` says; `counts` is each image's share among its doubles.
@@ -59,7 +65,8 @@ class Policy:
             weight[left] *= decision.weight
             repeats[left] *= decision.repeats
             stage[left] = np.maximum(stage[left], decision.stage)
-            suggested[left] = np.where(suggested[left] == NO_CLASS, decision.suggested, suggested[left])
+            if part.rule.relabels or not self.relabels:
+                suggested[left] = np.where(suggested[left] == NO_CLASS, decision.suggested, suggested[left])
             notes += [_spread(note, left, n) for note in decision.notes]
             left = left[(decision.weight > 0) & (decision.repeats > 0)]
         return Decision(weight, np.where(weight > 0, repeats, 0), stage, suggested, tuple(notes))

@@ -55,6 +55,8 @@ class Rule(Generic[S]):
     falls: tuple[str, ...] = ()
     #: evens out what all other parts of a recipe made of a class, so that it works after them, wherever it is named
     balances: bool = False
+    #: trains on the class it suggests: in its recipes, what other rules suggest is left aside
+    relabels: bool = False
     version: str = "1"
 
 

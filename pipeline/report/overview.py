@@ -57,6 +57,7 @@ READINGS: Final = (
     ),
     Reading("keyword", "keyword", "How well the words of its text match the words of its class.", (0, 1)),
     Reading("semantic", "semantic", "How close its text lies to the definition of its class, as a cosine."),
+    Reading("fused", "right_probability", "How likely its label is right, by all of these together.", (0, 1)),
 )
 
 

@@ -1,5 +1,6 @@
 """Stage `manifest`: one recipe's weighted list of what is trained on, one row per listed image.
 
+Where the recipe relabels, `class_index` is the class that an image is trained on as, which `suggested_class` says too.
 Images that repeat one of val or test (`leak` of the duplicates) are named and get no weight, whatever the recipe, and
 training images that are one picture share one image's weight.
 """
@@ -25,7 +26,7 @@ from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, 
 from pipeline.storage.tables import write_table
 
 STAGE = "manifest"
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 BATCH_ROWS = 131_072
 #: What `reason` says of images that no policy judges: quarantined, of a clean split, a leak, of a fold held out.
 UNJUDGED = (
@@ -66,7 +67,7 @@ def make_manifest(
         rows = _Rows.of(order, eligible, decide(policy, order, eligible, evidence))
         path = draft.table("manifest") / "part-00000.parquet"
         draft.finish(0, {path: write_table(path, manifest_schema(policy), _batches(rows, policy, listings))})
-        return _facts(rows)
+        return _facts(rows, policy.relabels)
 
     settings: dict[str, Any] = {"parts": policy.described(), "evidence": policy.evidence}
     if held_out is not None:
@@ -112,12 +113,12 @@ def _batches(rows: _Rows, policy: Policy, listings: Sequence[Artifact]) -> Itera
         span = slice(start, start + len(paths))
         start = span.stop
         at = pa.array(rows.place[span], mask=rows.place[span] < 0)
-        columns = {"path": paths, "reason": _reasons(rows, span, texts), **_decided(rows, span)}
+        columns = {"path": paths, "reason": _reasons(rows, span, texts), **_decided(rows, span, policy.relabels)}
         columns |= {name: pc.take(column, at).combine_chunks() for name, column in evidence.items()}
         yield pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
 
-def _decided(rows: _Rows, span: slice) -> dict[str, pa.Array]:
+def _decided(rows: _Rows, span: slice, relabels: bool) -> dict[str, pa.Array]:
     place, verdicts, population = rows.place[span], rows.verdicts, rows.order.population
     judged = place >= 0
 
@@ -127,10 +128,11 @@ def _decided(rows: _Rows, span: slice) -> dict[str, pa.Array]:
         return out
 
     suggested = spread(verdicts.suggested, np.int32, NO_CLASS)
+    label = population.class_index[span]
     weight, repeats = spread(verdicts.weight, np.float32), spread(verdicts.repeats, np.int32)
     return {
         "image_id": pa.array(population.image_id[span]),
-        "class_index": pa.array(population.class_index[span]),
+        "class_index": pa.array(np.where(relabels & (suggested != NO_CLASS), suggested, label)),
         "weight": pa.array(weight),
         "repeats": pa.array(repeats),
         "stage": pa.array(spread(verdicts.stage, np.int32)),
@@ -150,13 +152,14 @@ def _reasons(rows: _Rows, span: slice, texts: Sequence[pa.Array]) -> pa.Array:
     return pc.binary_join_element_wise(*told, "; ", null_handling="skip")
 
 
-def _facts(rows: _Rows) -> Facts:
+def _facts(rows: _Rows, relabels: bool) -> Facts:
     verdicts, kept = rows.verdicts, rows.verdicts.kept
     seen = verdicts.repeats > 0
     listed = np.zeros(len(rows.order.sizes), np.bool_)
     trained = listed.copy()
     listed[rows.order.population.class_index] = True
-    trained[rows.order.class_index[kept]] = True
+    moved = verdicts.suggested[kept] if relabels else np.full(int(kept.sum()), NO_CLASS)
+    trained[np.where(moved == NO_CLASS, rows.order.class_index[kept], moved)] = True
     total = float(np.multiply(verdicts.weight, verdicts.repeats, dtype=np.float64).sum())
     sightings = int(verdicts.repeats.sum(dtype=np.int64))
     return {
@@ -165,6 +168,7 @@ def _facts(rows: _Rows) -> Facts:
         "leaks": int((rows.unjudged == LEAK).sum()),
         "kept": int(kept.sum()),
         "suggested": int((verdicts.suggested != NO_CLASS).sum()),
+        "relabelled": int((moved != NO_CLASS).sum()),
         "images_per_epoch": sightings,
         "mean_weight": total / sightings,
         "min_weight": float(verdicts.weight[seen].min()),

@@ -273,3 +273,32 @@ def test_the_sources_of_a_text_rule_decide_what_it_reads() -> None:
 def test_settings_out_of_range_are_refused(rule: str, settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RULES[rule].settings(**settings)
+
+
+def test_fused_weighs_as_likely_as_the_label_is_right() -> None:
+    decision = decide("fused", columns([0, 0, 0], right_probability=[1, 0.2, None]), floor=0)
+    assert decision.weight == pytest.approx([1 / 0.6, 0.2 / 0.6, 1])
+    assert words(decision) == [
+        "its label is 100% likely right",
+        "its label is 20% likely right",
+        "nothing is known of its label",
+    ]
+
+
+def test_relabel_moves_what_is_confidently_of_another_class_and_leaves_one() -> None:
+    table = columns(
+        [0, 0, 0, 1, 1],
+        right_probability=[0.1, 0.5, 0.2, 0.1, 0.1],
+        fused_class=[1, 0, 1, 0, 0],
+        fused_probability=[0.9, 0.5, 0.79, 0.9, 0.9],
+    )
+    decision = decide("relabel", table, floor=0)
+    assert decision.suggested.tolist() == [1, -1, -1, -1, 0]  # equally unlikely ones: the lowest id stays
+    assert decision.weight == pytest.approx([0.9 * 3 / 1.6, 0.5 * 3 / 1.6, 0.2 * 3 / 1.6, 0.2, 1.8])
+    assert decide("relabel", table, sure=0.95).suggested.tolist() == [-1] * 5
+
+
+@pytest.mark.parametrize("sure", [0.5, 0, 1.1])
+def test_relabel_wants_another_class_to_be_likelier(sure: float) -> None:
+    with pytest.raises(ValueError, match="sure must be"):
+        decide("relabel", columns([0]), sure=sure)

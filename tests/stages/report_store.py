@@ -199,6 +199,13 @@ SAID: dict[str, dict[str, list[Any]]] = {
         "semantic_other": [0.25, None, 0.375, 0.0],
         "semantic_class": [1, None, 1, 0],
     },
+    "fused": {
+        "right_probability": [1.0, 0.75, 0.25, 0.5],
+        "fused_class": [0, 0, 1, None],
+        "fused_probability": [1.0, 0.75, 0.5, None],
+        "query_right_share": [0.5, 0.5, 0.5, 0.5],
+        "class_right_share": [0.5, 0.5, 0.5, 0.5],
+    },
 }
 
 

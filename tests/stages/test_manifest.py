@@ -233,3 +233,34 @@ def test_another_setting_is_another_manifest(tmp_path: Path) -> None:
         for seed in (0, 1, 0)
     ]
     assert made == [True, True, False]
+
+
+def test_images_confidently_of_another_class_are_trained_on_as_that_one(tmp_path: Path) -> None:
+    store = ready(tmp_path)
+    add_evidence(
+        store,
+        CRAWLS,
+        "fused",
+        right_probability=[0.9, 0.1, 0.3, 1, 0.05, 0.05],
+        fused_class=[0, 2, 2, 0, 0, 0],
+        fused_probability=[0.9, 0.9, 0.7, 1, 0.95, 0.95],
+    )
+    add_evidence(store, CRAWLS, "opinion", confidence=[0.5] * 6, opinion_class=[1] * 6)
+    policy = Policy(parts=(part("opinion-weight"), part("relabel", floor=0)))
+    artifact = make_manifest(store, "mine", policy, CRAWLS)
+    rows = {row["image_id"]: row for row in read_table(artifact.table("manifest")).to_pylist()}
+    # 103 is not sure enough; of class 2 one stays; what a rule only suggests is left aside
+    assert {i: rows[i]["class_index"] for i in (100, 101, 103, 200, 104, 201)} == {
+        100: 0,
+        101: 2,
+        103: 0,
+        200: 0,
+        104: 2,
+        201: 0,
+    }
+    assert [rows[i]["suggested_class"] for i in (100, 101, 103, 104, 201, 105)] == [None, 2, None, None, 0, None]
+    assert rows[101]["reason"].endswith("; trained on as the suggested class, which is 90% likely")
+    assert (artifact.facts["relabelled"], artifact.facts["classes_without_images"]) == (2, [])
+    weighed = make_manifest(store, "other", Policy(parts=(part("opinion-weight"),)), CRAWLS)
+    assert weighed.facts["relabelled"] == 0
+    assert read_table(weighed.table("manifest"))["class_index"].to_pylist() == [0, 0, 0, 0, 2, 0, 0, 2]

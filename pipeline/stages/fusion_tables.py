@@ -1,0 +1,111 @@
+"""What fusion reads: tables of evidence a stretch of classes at a time, the images' queries, and people's verdicts."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.evidence.fusion_classes import NAMED
+from pipeline.evidence.fusion_views import SOURCES, margins
+from pipeline.stages.classes import ClassOrder, read_stretch, stretches
+from pipeline.storage.artifacts import Artifact
+from pipeline.storage.tables import iterate_table
+
+NO_QUERY: Final = np.iinfo(np.int32).max  # where the listing names no query
+Task = tuple[int, slice]  # number and rows of a stretch of classes
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Labels that a person looked at."""
+
+    image_id: npt.NDArray[np.int64]  # (m,) distinct
+    right: npt.NDArray[np.bool_]  # (m,)
+
+    @property
+    def digest(self) -> str:
+        """What they are, whatever their order."""
+        order = np.argsort(self.image_id)
+        told = self.image_id[order].astype("<i8").tobytes() + self.right[order].tobytes()
+        return hashlib.blake2b(told, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables, a stretch of classes at a time."""
+
+    order: ClassOrder
+    tables: Mapping[str, Artifact]
+    duplicates: Artifact
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The witnesses, as `SOURCES` names them."""
+        return tuple(self.tables)
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Number and rows of each stretch."""
+        starts = self.order.starts
+        found = stretches(self.order.sizes)
+        return [(k, slice(int(starts[c.start]), int(starts[c.stop]))) for k, c in enumerate(found)]
+
+    def columns(self, task: Task) -> dict[str, npt.NDArray[Any]]:
+        """What the sources say of a stretch; NaN for a null."""
+        number, rows = task
+        found: dict[str, npt.NDArray[Any]] = {"class_index": self.order.class_index[rows]}
+        for name, artifact in self.tables.items():
+            wanted = tuple(dict.fromkeys((*SOURCES[name].columns, *NAMED.get(name, ()))))
+            table = read_stretch(artifact, number, self.order, rows, wanted)
+            found |= {column: _floats(table[column]) for column in wanted}
+        return found
+
+    def margins(self, task: Task) -> npt.NDArray[np.float32]:
+        """(rows, sources) what each says of a stretch."""
+        return margins(self.columns(task), self.sources)
+
+    def counts(self, task: Task) -> npt.NDArray[np.float32]:
+        """What each image counts: those that are one picture count as one together."""
+        number, rows = task
+        copies = read_stretch(self.duplicates, number, self.order, rows, ("training_copies",))["training_copies"]
+        return np.asarray(1 / np.maximum(copies.to_numpy(), 1), np.float32)
+
+
+@dataclass(frozen=True)
+class Queries:
+    """The query that found each image; a query that serves several classes is one for each of them."""
+
+    of: npt.NDArray[np.int32]  # (t,) position among the Q
+    class_of: npt.NDArray[np.int32]  # (Q,)
+    crawl: npt.NDArray[np.int32]  # (Q,) position among the crawls
+    query_id: npt.NDArray[np.int32]  # (Q,) NO_QUERY for the images that none is told of
+
+    @classmethod
+    def read(cls, listings: Sequence[Artifact], order: ClassOrder) -> Self:
+        """The queries of the images of an order; `listings` are its crawls'."""
+        t, listed = len(order), len(order.population.image_id)
+        crawl, query = np.empty(listed, np.int32), np.empty(listed, np.int32)
+        start = 0
+        for number, listing in enumerate(listings):
+            for batch in iterate_table(listing.table("listing"), ("query_id",)):
+                rows = slice(start, start + batch.num_rows)
+                crawl[rows], query[rows] = number, pc.fill_null(batch["query_id"], NO_QUERY).to_numpy()
+                start = rows.stop
+        crawl, query = crawl[order.members], query[order.members]
+        keys = (query, crawl, order.class_index)
+        by = np.lexsort(keys)
+        fresh = np.ones(t, np.bool_)
+        fresh[1:] = np.any([np.diff(key[by]) != 0 for key in keys], axis=0)
+        of = np.empty(t, np.int32)
+        of[by] = np.cumsum(fresh) - 1
+        first = by[fresh]
+        return cls(of, order.class_index[first], crawl[first], query[first])
+
+
+def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)

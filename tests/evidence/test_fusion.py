@@ -1,0 +1,159 @@
+"""The mixture on images made as it assumes, so that what it should find is known."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.evidence import fusion
+from pipeline.evidence.fusion import FusionSettings, Mixture, Seen, fit_mixture, logistic
+from pipeline.evidence.fusion_verified import correct
+from pipeline.evidence.fusion_views import UNKNOWN
+
+SHARES = (0.95, 0.2, 0.7, 0.9, 0.5, 1.0)  # of right labels, by query
+SETTINGS = FusionSettings(bins=4)
+
+
+def made_up(n: int = 6000, missing: float = 0.0) -> tuple[Seen, np.ndarray, np.ndarray]:
+    """Images of six queries of three classes, three views of four bins; whether they are right; a first guess."""
+    rng = np.random.default_rng(1)
+    query = rng.integers(6, size=n).astype(np.int32)
+    right = rng.random(n) < np.array(SHARES)[query]
+    bins = np.empty((n, 3), np.uint8)
+    for view, sharp in enumerate((0.75, 0.65, 0.45)):
+        good = np.array([0.05, (1 - sharp) / 2 - 0.05, (1 - sharp) / 2, sharp])
+        at = (rng.random(n)[:, None] > np.cumsum(good)).sum(axis=1).clip(max=3)
+        bins[:, view] = np.where(right, at, 3 - at)
+    guess = (bins.mean(axis=1) / 3).astype(np.float32)
+    bins[rng.random((n, 3)) < missing] = UNKNOWN
+    seen = Seen(bins, query, np.ones(n, np.float32), np.array([0, 0, 1, 1, 2, 2], np.int32), 3)
+    return seen, right, guess
+
+
+def every(mixture: Mixture, seen: Seen) -> np.ndarray:
+    return mixture.probability(seen, slice(None))
+
+
+def test_it_finds_how_wrong_each_query_and_class_is_without_a_clean_label() -> None:
+    seen, right, guess = made_up()
+    found = fit_mixture(seen, guess, SETTINGS)
+    assert found.query_share == pytest.approx(SHARES, abs=0.06)
+    assert found.class_share == pytest.approx([0.57, 0.8, 0.75], abs=0.06)
+    assert found.share == pytest.approx(right.mean(), abs=0.03)
+    assert found.moved <= fusion.CONVERGED
+
+
+def test_its_probabilities_are_honest() -> None:
+    seen, right, guess = made_up()
+    probability = every(fit_mixture(seen, guess, SETTINGS), seen)
+    for low in np.arange(0, 1, 0.2):
+        own = (probability >= low) & (probability < low + 0.2)
+        assert probability[own].mean() == pytest.approx(right[own].mean(), abs=0.12)
+
+
+def test_missing_evidence_leaves_what_the_query_says() -> None:
+    seen, _, guess = made_up(missing=0.3)
+    found = fit_mixture(seen, guess, SETTINGS)
+    blind = replace(seen, bins=np.full_like(seen.bins, UNKNOWN))
+    assert every(found, blind) == pytest.approx(found.query_share[seen.query])
+    one = replace(blind, bins=np.where(np.arange(3) == 0, 3, UNKNOWN).astype(np.uint8) + np.zeros_like(seen.bins))
+    all_three = replace(blind, bins=np.full_like(seen.bins, 3))
+    assert (every(found, one) > every(found, blind)).all()
+    assert (every(found, all_three) > every(found, one)).all()
+
+
+def test_row_order_and_block_size_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, _, guess = made_up(900)
+    whole = every(fit_mixture(seen, guess, SETTINGS), seen)
+    order = np.random.default_rng(0).permutation(900)
+    monkeypatch.setattr(fusion, "BLOCK", 70)
+    moved = seen.only(order)
+    assert every(fit_mixture(moved, guess[order], SETTINGS), moved) == pytest.approx(whole[order], abs=1e-6)
+
+
+def test_doubles_count_as_one() -> None:
+    seen, _, guess = made_up(600)
+    twice = np.concatenate([np.arange(600), np.arange(600)])
+    doubled = replace(seen.only(twice), weight=np.full(1200, 0.5, np.float32))
+    once, again = fit_mixture(seen, guess, SETTINGS), fit_mixture(doubled, guess[twice], SETTINGS)
+    assert again.query_share == pytest.approx(once.query_share, abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_hardly_any_image(n: int) -> None:
+    seen, _, guess = made_up()
+    few = seen.only(np.arange(n))
+    found = fit_mixture(few, guess[:n], SETTINGS)
+    assert np.isfinite(every(found, few)).all()
+    assert ((found.query_share > 0) & (found.query_share < 1)).all()
+
+
+def test_evidence_that_knows_nothing_leaves_the_guess() -> None:
+    seen, _, _ = made_up(300)
+    blind = replace(seen, bins=np.full_like(seen.bins, UNKNOWN))
+    found = fit_mixture(blind, np.full(300, 0.5, np.float32), SETTINGS)
+    assert every(found, blind) == pytest.approx(np.full(300, 0.5), abs=0.01)
+
+
+def test_shares_of_groups_that_are_alike_are_drawn_together() -> None:
+    towards, size = np.full(4, 0.5), np.full(4, 10.0)
+    alike = fusion._shares(np.array([5.0, 6, 4, 5]), size, towards)
+    apart = fusion._shares(np.array([10.0, 0, 10, 0]), size, towards)
+    assert alike == pytest.approx([0.5] * 4, abs=0.01)
+    # nothing but 1 and 0: the groups say all, the strength is the least there is, one image
+    assert apart == pytest.approx([10.5 / 11, 0.5 / 11] * 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("bins", 1), ("bins", 65), ("own", 0), ("shared", np.inf), ("rounds", 0), ("own", np.nan)]
+)
+def test_settings_out_of_range_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"fused.{name} must"):
+        FusionSettings(**{name: value})
+
+
+def scores_of(seen: Seen) -> np.ndarray:
+    return np.where(seen.bins == UNKNOWN, np.nan, (seen.bins + 0.5) / 4).astype(np.float32)
+
+
+def test_without_verdicts_the_correction_changes_nothing() -> None:
+    seen, _, guess = made_up(500, missing=0.2)
+    found = fit_mixture(seen, guess, SETTINGS)
+    nothing = correct(found, seen.only(np.arange(0)), np.empty((0, 3), np.float32), np.empty(0, np.bool_))
+    told = nothing.probability(found, seen, scores_of(seen), slice(None))
+    assert told == pytest.approx(every(found, seen), abs=1e-6)
+
+
+def test_a_few_verdicts_put_a_query_right_that_the_mixture_gets_wrong() -> None:
+    seen, right, guess = made_up()
+    fitted = fit_mixture(seen, guess, SETTINGS)
+    share = fitted.query_share.copy()
+    share[0] = 0.05  # it was 0.95
+    misled = replace(fitted, query_share=share)
+    chosen = np.flatnonzero(seen.query == 0)[:15]
+    correction = correct(misled, seen.only(chosen), scores_of(seen)[chosen], right[chosen])
+    own = seen.query == 0
+    before = every(misled, seen)
+    after = correction.probability(misled, seen, scores_of(seen), slice(None))
+    assert np.abs(after - right)[own].mean() < 0.6 * np.abs(before - right)[own].mean()
+    assert correction.query[0] > 0.2
+    assert correction.query[2:] == pytest.approx(np.zeros(4))  # nobody looked at those
+
+
+def test_the_correction_is_the_mode_of_its_posterior() -> None:
+    """One verdict, nothing known of the image: the slope of the loss is zero where (b - prior) = right - p."""
+    seen, _, guess = made_up(500)
+    found = fit_mixture(seen, guess, SETTINGS)
+    blind = replace(seen.only(np.arange(1)), bins=np.full((1, 3), UNKNOWN, np.uint8))
+    correction = correct(found, blind, np.full((1, 3), np.nan, np.float32), np.array([False]))
+    odds = correction.probability(found, blind, np.full((1, 3), np.nan, np.float32), slice(None))[0]
+    query = int(blind.query[0])
+    # constant, query and class share alike what is to be learnt; evidence and scores are 0 and stay at their priors
+    for value in (correction.slopes[2], correction.query[query], correction.group[blind.class_of[query]]):
+        assert value == pytest.approx(-odds, abs=1e-4)
+    assert correction.slopes[[0, 3, 4, 5]] == pytest.approx([1, 0, 0, 0])
+
+
+def test_logistic_does_not_overflow() -> None:
+    assert logistic(np.array([-1e6, 0, 1e6])).tolist() == [0, 0.5, 1]

@@ -1,0 +1,138 @@
+"""Fusing a small store: rows, verdicts, trust, resuming, missing tables."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.evidence.fusion import FusionSettings
+from pipeline.evidence_tables import CLASS_TRUST, FUSED, QUERY_TRUST
+from pipeline.stages import classes
+from pipeline.stages.fusion import make_fused
+from pipeline.stages.fusion_tables import Verified
+from pipeline.storage.artifacts import NotMadeError, Store
+from pipeline.storage.tables import read_table
+from tests.stages.tiny_store import Picture, add_crawl, add_evidence, two_crawls
+
+CRAWLS = ["a", "bb"]
+NAMES = ["neighbours", "keyword", "rank", "kmeans"]
+SETTINGS = FusionSettings()
+
+
+def ready(folder: Path) -> Store:
+    store = two_crawls(folder)
+    add_evidence(store, CRAWLS, "duplicates", training_copies=[1, 1, 1, 1, 1, 1])
+    add_evidence(
+        store,
+        CRAWLS,
+        "neighbours",
+        agreement=[1, 0.8, 0.1, 0.9, 0.9, None],
+        neighbour_class=[0, 0, 2, 0, 2, None],
+        neighbour_share=[1, 0.8, 0.9, 0.9, 0.9, None],
+    )
+    add_evidence(store, CRAWLS, "keyword", keyword=[0.9, 0.8, 0, 0.7, None, None], keyword_other=[0, 0, 0.8, 0, 0, 0])
+    add_evidence(store, CRAWLS, "rank", position=[1, 2, 4, 3, None, None])
+    return store
+
+
+def test_every_usable_training_image_has_a_probability(tmp_path: Path) -> None:
+    artifact = make_fused(ready(tmp_path), CRAWLS, NAMES, SETTINGS, workers=1)
+    table = read_table(artifact.table("evidence"))
+    assert table.schema.equals(FUSED)
+    rows = {row["image_id"]: row for row in table.to_pylist()}
+    assert list(rows) == [100, 101, 103, 200, 104, 201]
+    right = {i: row["right_probability"] for i, row in rows.items()}
+    assert min(right[100], right[101], right[200]) > right[103]  # whose neighbours and words are of another class
+    assert (rows[100]["fused_class"], rows[100]["fused_probability"]) == (0, right[100])
+    assert artifact.facts["sources"] == ["neighbours", "keyword", "rank"]
+    assert artifact.facts["images"] == 6
+
+
+def test_queries_and_classes_are_means_of_their_images(tmp_path: Path) -> None:
+    artifact = make_fused(ready(tmp_path), CRAWLS, NAMES, SETTINGS, workers=1)
+    rows = {row["image_id"]: row for row in read_table(artifact.table("evidence")).to_pylist()}
+    queries, kinds = read_table(artifact.table("queries")), read_table(artifact.table("classes"))
+    assert (queries.schema, kinds.schema) == (QUERY_TRUST, CLASS_TRUST)
+    told = {(row["crawl"], row["query_id"], row["class_index"]): row for row in queries.to_pylist()}
+    assert {key: row["images"] for key, row in told.items()} == {
+        ("a", None, 0): 3,
+        ("bb", None, 0): 1,
+        ("a", None, 2): 1,
+        ("bb", None, 2): 1,
+    }
+    own = np.mean([rows[i]["right_probability"] for i in (100, 101, 103)])
+    assert told["a", None, 0]["right_share"] == pytest.approx(own)
+    assert rows[103]["query_right_share"] == pytest.approx(own)
+    whole = np.mean([rows[i]["right_probability"] for i in (100, 101, 103, 200)])
+    assert kinds.to_pylist()[0] == {"class_index": 0, "images": 4, "right_share": pytest.approx(whole)}
+    assert kinds["class_index"].to_pylist() == [0, 2]  # class 1 has no image
+    assert rows[200]["class_right_share"] == pytest.approx(whole)
+
+
+def test_doubles_count_as_one_where_shares_are_told(tmp_path: Path) -> None:
+    store = ready(tmp_path)
+    add_evidence(store, CRAWLS, "duplicates", training_copies=[1, 1, 2, 1, 1, 1])
+    artifact = make_fused(store, CRAWLS, NAMES, SETTINGS, workers=1)
+    rows = {row["image_id"]: row["right_probability"] for row in read_table(artifact.table("evidence")).to_pylist()}
+    share = next(r["right_share"] for r in read_table(artifact.table("queries")).to_pylist() if r["images"] == 3)
+    assert share == pytest.approx((rows[100] + rows[101] + rows[103] / 2) / 2.5)
+
+
+def test_a_wrong_label_gives_way_to_the_class_that_its_neighbours_name(tmp_path: Path) -> None:
+    seen = Verified(np.array([103]), np.array([False]))
+    artifact = make_fused(ready(tmp_path), CRAWLS, NAMES, SETTINGS, seen, workers=1)
+    row = read_table(artifact.table("evidence")).to_pylist()[2]
+    assert (row["image_id"], row["fused_class"]) == (103, 2)
+    assert row["fused_probability"] == pytest.approx(1)  # nine of the nine neighbours without its label
+
+
+def test_what_a_person_saw_stands(tmp_path: Path) -> None:
+    store = ready(tmp_path)
+    plain = make_fused(store, CRAWLS, NAMES, SETTINGS, workers=1)
+    seen = Verified(np.array([200, 7, 103]), np.array([False, True, True]))  # 7 is of another crawl
+    artifact = make_fused(store, CRAWLS, NAMES, SETTINGS, seen, workers=1)
+    assert artifact.made
+    rows = {row["image_id"]: row for row in read_table(artifact.table("evidence")).to_pylist()}
+    assert (rows[200]["right_probability"], rows[103]["right_probability"]) == (0, 1)
+    assert rows[103]["fused_class"] == 0
+    assert rows[200]["fused_class"] is None
+    assert artifact.facts["verified"] == 2
+    again = Verified(np.array([7, 103, 200]), np.array([True, True, False]))
+    assert not make_fused(store, CRAWLS, NAMES, SETTINGS, again, workers=1).made  # the same, in another order
+    nobody = Verified(np.array([], np.int64), np.array([], np.bool_))
+    empty = make_fused(store, CRAWLS, NAMES, SETTINGS, nobody, workers=1)
+    assert read_table(empty.table("evidence")).equals(read_table(plain.table("evidence")))
+
+
+def test_neither_stretches_nor_workers_change_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    for images, workers in ((1, 3), (100, 1)):
+        monkeypatch.setattr(classes, "SHARD_IMAGES", images)
+        store = ready(tmp_path / str(images))
+        seen = Verified(np.array([100]), np.array([True]))
+        progress: list[int] = []
+        artifact = make_fused(store, CRAWLS, NAMES, SETTINGS, seen, workers=workers, on_progress=progress.append)
+        assert sum(progress) == 6
+        told.append(read_table(artifact.table("evidence")))
+    assert told[0].equals(told[1])
+
+
+def test_sources_that_are_not_there_are_not_asked(tmp_path: Path) -> None:
+    store = ready(tmp_path)
+    with pytest.raises(NotMadeError, match="evidence-semantic"):
+        make_fused(store, CRAWLS, ["neighbours", "semantic"], SETTINGS, workers=1)
+    with pytest.raises(ValueError, match="neighbours, opinion"):
+        make_fused(store, CRAWLS, ["kmeans"], SETTINGS, workers=1)
+    alone = make_fused(store, CRAWLS, ["rank"], SETTINGS, workers=1)
+    rows = read_table(alone.table("evidence")).to_pylist()
+    assert all(0 < row["right_probability"] < 1 for row in rows)
+
+
+def test_a_crawl_without_a_training_image(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    add_crawl(store, "a", [Picture(0, (1, 1), "val")])
+    for name in ("duplicates", "rank"):
+        add_evidence(store, ["a"], name)
+    artifact = make_fused(store, ["a"], ["rank"], SETTINGS, workers=1)
+    assert read_table(artifact.table("evidence")).num_rows == 0
+    assert artifact.facts["right_share"] is None
