@@ -26,7 +26,7 @@ from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, 
 from pipeline.storage.tables import write_table
 
 STAGE = "manifest"
-CODE_VERSION = "4"
+CODE_VERSION = "3"
 BATCH_ROWS = 131_072
 #: What `reason` says of images that no policy judges: quarantined, of a clean split, a leak, of a fold held out.
 UNJUDGED = (
