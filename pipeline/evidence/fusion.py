@@ -13,6 +13,9 @@ What a right image looks like depends on its class (how alike its images are, wh
 class has distributions of its own, drawn to those of all classes by as many images as `own` says. What a wrong image
 looks like depends on where it came from, which is everywhere: these are drawn to the common ones by `shared` images.
 The share of a query is drawn to that of its class, and a class's to that of all, by as much as they turn out alike.
+The results of one query are alike in more than being right or wrong: their texts have its words. So they are no
+independent witnesses of its share, and n of them count as n / (1 + (n - 1) alike) (Kish's design effect, 1965). Without
+that, any difference between two queries of a class makes one of them all right and the other all wrong.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,6 +46,8 @@ class FusionSettings:
     own: float = 30.0
     #: the same of its wrong images
     shared: float = 300.0
+    #: correlation of two results of one query beyond their being right or wrong, [0, 1)
+    alike: float = 0.05
     #: rounds of expectation and maximisation at most, at least 1
     rounds: int = 100
 
@@ -53,6 +58,8 @@ class FusionSettings:
         for name in ("own", "shared"):
             if not 0 < getattr(self, name) < np.inf:
                 raise ValueError(f"fused.{name} must be above 0, not {getattr(self, name)}")
+        if not 0 <= self.alike < 1:
+            raise ValueError(f"fused.alike must be in [0, 1), not {self.alike}")
         if self.rounds < 1:
             raise ValueError(f"fused.rounds must be at least 1, not {self.rounds}")
 
@@ -157,7 +164,7 @@ def _maximise(seen: Seen, every: _Counts, right: _Counts, settings: FusionSettin
     share = float((right.query.sum() + 1) / (every.query.sum() + 2))
     of_class = partial(_per_class, seen)
     class_share = _shares(of_class(right.query), of_class(every.query), np.full(seen.classes, share))
-    query_share = _shares(right.query, every.query, class_share[seen.class_of])
+    query_share = _shares(right.query, every.query, class_share[seen.class_of], settings.alike)
     return Mixture(ratio, query_share, class_share, share, 0, np.inf)
 
 
@@ -172,19 +179,26 @@ def _distributions(counts: Floats, strength: float) -> Floats:
     return np.asarray(drawn / drawn.sum(axis=2, keepdims=True))
 
 
-def _shares(right: Floats, every: Floats, towards: Floats) -> Floats:
-    """Shares of groups, drawn `towards` a common one by as many images as the groups turn out alike.
+def _shares(right: Floats, every: Floats, towards: Floats, alike: float = 0.0) -> Floats:
+    """Shares of groups, drawn `towards` a common one by as many images as the groups turn out to have in common.
 
     The strength is that of a beta distribution, from the moments of the groups' shares (Kleinman, 1973).
+
+    Args:
+        right: (g,) images that are right.
+        every: (g,) images.
+        towards: (g,) the common shares.
+        alike: correlation of two images of one group beyond their being right or wrong.
     """
     several = every > 1
     mean = np.divide(right, every, out=np.zeros(len(every)), where=several)
     spread = (towards * (1 - towards))[several]
     beyond = ((mean - towards)[several] ** 2 - spread / every[several]).sum()
     possible = (spread * (1 - 1 / every[several])).sum()
-    alike = beyond / possible if possible > 0 else 0.0  # correlation of two images of one group
-    strength = float(np.clip(1 / alike - 1 if alike > 0 else np.inf, *STRENGTH))
-    return np.clip((right + strength * towards) / (every + strength), LEAST, 1 - LEAST)
+    apart = beyond / possible if possible > 0 else 0.0  # correlation of two images of one group: how groups differ
+    strength = float(np.clip(1 / apart - 1 if apart > 0 else np.inf, *STRENGTH))
+    counted = 1 / (1 + alike * np.maximum(every - 1, 0))
+    return np.clip((right * counted + strength * towards) / (every * counted + strength), LEAST, 1 - LEAST)
 
 
 def _columns(bins: npt.NDArray[np.uint8], unknown: int) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ from pipeline.evidence.fusion_verified import correct
 from pipeline.evidence.fusion_views import UNKNOWN
 
 SHARES = (0.95, 0.2, 0.7, 0.9, 0.5, 1.0)  # of right labels, by query
-SETTINGS = FusionSettings(bins=4)
+SETTINGS = FusionSettings(bins=4, alike=0)
 
 
 def made_up(n: int = 6000, missing: float = 0.0) -> tuple[Seen, np.ndarray, np.ndarray]:
@@ -38,7 +38,7 @@ def every(mixture: Mixture, seen: Seen) -> np.ndarray:
 def test_it_finds_how_wrong_each_query_and_class_is_without_a_clean_label() -> None:
     seen, right, guess = made_up()
     found = fit_mixture(seen, guess, SETTINGS)
-    assert found.query_share == pytest.approx(SHARES, abs=0.06)
+    assert found.query_share == pytest.approx(SHARES, abs=0.06)  # these results are alike in nothing else
     assert found.class_share == pytest.approx([0.57, 0.8, 0.75], abs=0.06)
     assert found.share == pytest.approx(right.mean(), abs=0.03)
     assert found.moved <= fusion.CONVERGED
@@ -103,10 +103,35 @@ def test_shares_of_groups_that_are_alike_are_drawn_together() -> None:
     assert alike == pytest.approx([0.5] * 4, abs=0.01)
     # nothing but 1 and 0: the groups say all, the strength is the least there is, one image
     assert apart == pytest.approx([10.5 / 11, 0.5 / 11] * 2)
+    # nine more results that are copies of the first are no more than the first
+    same = fusion._shares(np.array([10.0, 0, 10, 0]), size, towards, alike=1)
+    assert same == pytest.approx([0.75, 0.25] * 2)
+
+
+def test_results_alike_in_other_things_do_not_make_one_query_all_wrong() -> None:
+    """One class of right labels only, whose second query finds other pictures: no bin is shared."""
+    rng = np.random.default_rng(0)
+    query = np.repeat([0, 1], 1000).astype(np.int32)
+    bins = np.stack([rng.integers(2, size=2000) + 2 * (query == 0) for _ in range(3)], axis=1).astype(np.uint8)
+    seen = Seen(bins, query, np.ones(2000, np.float32), np.zeros(2, np.int32), 1)
+    guess = np.where(query == 0, 0.8, 0.6).astype(np.float32)
+    bold, careful = (fit_mixture(seen, guess, FusionSettings(bins=4, alike=alike)).query_share[1] for alike in (0, 0.5))
+    assert bold < 0.01
+    assert careful > 0.05
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("bins", 1), ("bins", 65), ("own", 0), ("shared", np.inf), ("rounds", 0), ("own", np.nan)]
+    ("name", "value"),
+    [
+        ("bins", 1),
+        ("bins", 65),
+        ("own", 0),
+        ("shared", np.inf),
+        ("rounds", 0),
+        ("own", np.nan),
+        ("alike", 1),
+        ("alike", -0.1),
+    ],
 )
 def test_settings_out_of_range_are_refused(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"fused.{name} must"):
