@@ -116,6 +116,34 @@ def histogram(counts: Sequence[int], edges: Sequence[float], labels: tuple[str, 
     return document(height, body)
 
 
+def reliability_diagram(said: Sequence[float], found: Sequence[float], images: Sequence[int]) -> bytes:
+    """How often labels were right, over how likely they were said to be: honest figures lie on the dashed line.
+
+    Args:
+        said: (n,) mean probability of each bin; bins without images are not drawn.
+        found: (n,) share of the bin that was right.
+        images: (n,) of the bin; the area of a dot grows with them.
+    """
+    height, left, right, top, bottom = 330, 48, 14, 12, 40
+    at_x, at_y = scale(0, 1, left, WIDTH - right), scale(0, 1, height - bottom, top)
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    body = _rows(ticks, at_y, (left, WIDTH - right), percent=True)
+    body += [text(at_x(tick), height - bottom + 17, f"{number(100 * tick)}%", "mid") for tick in ticks]
+    body.append(text((left + WIDTH - right) / 2, height - 6, "probability that the label is right", "mid"))
+    ends = f'x1="{at_x(0):.1f}" x2="{at_x(1):.1f}" y1="{at_y(0):.1f}" y2="{at_y(1):.1f}"'
+    body.append(f'<line {ends} class="axis" stroke-dasharray="3 3"/>')
+    dots = [(x, y, count) for x, y, count in zip(said, found, images, strict=True) if count]
+    path = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y, _ in dots)
+    body.append(f'<polyline points="{path}" fill="none" stroke="{_colour(1)}" stroke-width="1.7"/>')
+    most = max((count for *_, count in dots), default=1)
+    for x, y, count in dots:
+        radius = 2.5 + 9 * math.sqrt(count / most)
+        body.append(
+            f'<circle cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="{radius:.1f}" fill="{_colour(1)}" opacity=".7"/>'
+        )
+    return document(height, body)
+
+
 def _legend(entries: Sequence[tuple[int, str]]) -> tuple[str, int]:
     """Coloured names in as many lines as they need, and the height they take."""
     parts, x, y = [], 48.0, 14

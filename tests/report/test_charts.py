@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.charts import Curve, Dots, _ticks, histogram, learning_curves, seed_dots
+from pipeline.report.charts import Curve, Dots, _ticks, histogram, learning_curves, reliability_diagram, seed_dots
 
 HOSTILE = '</text><script>alert("1")</script>&'
 CURVES = [Curve(0, (1.0, 2.0, 3.0), (0.25, 0.5, 0.75)), Curve(1, (1.0, 2.0), (0.5, float("nan")))]
@@ -76,3 +76,14 @@ def test_ticks_enclose_the_range_and_ascend(low: float, span: float, wanted: int
     assert ticks[-1] >= low + span - slack
     assert 2 <= len(ticks) <= 2 * wanted + 2
     assert all(a < b for a, b in pairwise(ticks))
+
+
+def test_honest_probabilities_lie_on_the_dashed_line_and_empty_bins_are_not_drawn() -> None:
+    svg = reliability_diagram([0.25, float("nan"), 1.0], [0.25, float("nan"), 0.5], [25, 0, 100])
+    honest, bold = ([float(dot.attrib[key]) for key in ("cx", "cy", "r")] for dot in marks(svg, "circle"))
+    line = next(mark.attrib for mark in marks(svg, "line") if "stroke-dasharray" in mark.attrib)
+    x1, x2, y1, y2 = (float(line[key]) for key in ("x1", "x2", "y1", "y2"))
+    assert honest[:2] == pytest.approx([x1 + (x2 - x1) / 4, y1 + (y2 - y1) / 4], abs=0.1)
+    assert bold[:2] == pytest.approx([x2, (y1 + y2) / 2], abs=0.1)
+    assert (honest[2], bold[2]) == (7, 11.5)  # a quarter of the images, half of what the radius grows by
+    assert {"0%", "50%", "100%"} <= set(words(svg))
