@@ -50,6 +50,7 @@ SCORES: dict[str, Callable[[Any], Any]] = {
     "keyword - other classes": lambda e: e.keyword_other - e.keyword,
     "semantic": lambda e: -e.semantic,
     "semantic - other classes": lambda e: e.semantic_other - e.semantic,
+    "fused": lambda e: -e.right_probability,
 }
 
 

@@ -18,10 +18,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pipeline.evidence.duplicates import DuplicateSettings
-from pipeline.evidence.neighbours import NeighbourSettings
-from pipeline.stages.duplicates import make_duplicates
-from pipeline.stages.neighbours import make_neighbours
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from assets.recipes import BASELINE, recipe_named
@@ -32,12 +28,16 @@ from models.stages import Trainer, make_extractor
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.demo.crawl import truth_path, write_demo_crawl
 from pipeline.demo.noise import DemoSettings
+from pipeline.evidence.duplicates import DuplicateSettings
+from pipeline.evidence.neighbours import NeighbourSettings
 from pipeline.evidence.probe import OpinionSettings
 from pipeline.stages.aum import make_aum
+from pipeline.stages.duplicates import make_duplicates
 from pipeline.stages.eligible import Fold
 from pipeline.stages.images import make_images
 from pipeline.stages.listing import Crawl, make_listing, picture_files
 from pipeline.stages.manifest import make_manifest
+from pipeline.stages.neighbours import make_neighbours
 from pipeline.stages.opinion import make_opinion
 from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.tables import read_table
