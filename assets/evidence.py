@@ -46,7 +46,7 @@ def _asset(name: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Call
     """What all assets of the group have in common; a section of the settings of that name makes the launchpad."""
     if name in SECTIONS:
         more["config_schema"] = launchpad(SECTIONS[name])
-    return dg.asset(
+    decorate: Callable[..., dg.AssetsDefinition] = dg.asset(
         name=f"evidence_{name}",
         group_name=GROUP,
         deps=["listing", "images", *deps],
@@ -55,6 +55,7 @@ def _asset(name: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Call
         metadata=columns(EVIDENCE[name]),
         **more,
     )
+    return decorate
 
 
 @contextmanager

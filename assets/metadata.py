@@ -79,7 +79,7 @@ def launchpad(kind: type) -> dict[str, dg.Field]:
     """A typed launchpad for one settings class: every field may be given; one left out is as the store has it."""
     return {
         name: dg.Field(launchpad(hint), is_required=False, default_value={})
-        if dataclasses.is_dataclass(hint)
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint)
         else dg.Field(dg.Noneable(_config_type(hint)), is_required=False, default_value=None)
         for name, hint in section_types(kind).items()
     }

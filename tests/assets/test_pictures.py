@@ -69,7 +69,7 @@ def test_a_decoded_crawl_is_shown_from_end_to_end(store: Store) -> None:
     assert shown(pictures.decoded_sample(images, 2)) == [[0, 9]]
 
 
-@pytest.mark.parametrize("source", [name for name in SAID if name not in ("rank", "aum")])
+@pytest.mark.parametrize("source", [name for name in SAID if name not in ("rank", "aum", "fused")])
 def test_nothing_to_show_is_none(tmp_path: Path, source: str) -> None:
     named = {"kmeans": "cluster", "keyword": "text", "semantic": "text", "neighbours": "neighbour"}
     named |= {"duplicates": "duplicate"}
