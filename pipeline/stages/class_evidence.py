@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.engine import map_shards
 from pipeline.evidence_tables import EVIDENCE
-from pipeline.stages.classes import ClassOrder, read_evidence, stretches
+from pipeline.stages.classes import ClassOrder, read_stretch, stretches
 from pipeline.storage.arrays import Array, ArrayShards
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import part_path, write_table
@@ -77,12 +77,14 @@ def make_class_evidence(
 
     def build(drafts: dict[str, Draft]) -> dict[str, Facts]:
         order = ClassOrder.read(listings, images)
-        position = pc.fill_null(read_evidence(rank, order, ("position",))["position"], 0).to_numpy()
         shards = ArrayShards([artifact.table("features") for artifact in features])
         for number, classes in enumerate(stretches(order.sizes)):
             left = [stage for stage, draft in drafts.items() if draft.finished(number) is None]
             if not left:
                 continue
+            rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
+            ranked = read_stretch(rank, number, order, rows, ("position",))["position"]
+            position = pc.fill_null(ranked, 0).to_numpy(), rows.start
             measure = partial(_measure_class, [known[stage] for stage in left], order, shards, position)
             pieces = []
             with threadpool_limits(1):  # one class a thread: the libraries' own threads would only get in the way
@@ -100,12 +102,12 @@ def _measure_class(
     sources: Sequence[ClassSource],
     order: ClassOrder,
     shards: ArrayShards,
-    position: npt.NDArray[np.int32],
+    position: tuple[npt.NDArray[np.int32], int],
     class_index: int,
 ) -> list[pa.Table]:
-    """A table for each source."""
-    rows = order.rows(class_index)
-    images = ClassImages(order.gather(shards, rows), position[rows])
+    """A table for each source; `position` holds those of a stretch, and the row in the order that it begins at."""
+    rows, (ranked, first) = order.rows(class_index), position
+    images = ClassImages(order.gather(shards, rows), ranked[rows.start - first : rows.stop - first])
     return [
         pa.table({"image_id": order.image_id[rows], **source.measure(images)}, schema=EVIDENCE[source.name])
         for source in sources

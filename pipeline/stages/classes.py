@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.stages.population import Population, read_population
-from pipeline.storage.arrays import Array, ArrayShards
+from pipeline.stages.population import TRAIN, Population, read_population
+from pipeline.storage.arrays import Array, ArrayShards, scratch_array
 from pipeline.storage.artifacts import Artifact
 from pipeline.storage.tables import part_path, read_part, read_table
 
+BLOCK_IMAGES = 2**18  # whose places are in memory at a time
 SHARD_IMAGES = 50_000  # classes are gathered until a shard has about so many images; a larger class is a shard alone
 
 
@@ -34,10 +35,19 @@ class ClassOrder:
             population: all images of all crawls.
             classes: size of the catalogue.
         """
-        members = population.trainable
-        label = population.class_index[members]
-        counts = np.bincount(label, minlength=classes)
-        return cls(population, members[np.argsort(label, kind="stable")], np.concatenate([[0], np.cumsum(counts)]))
+        blocks = [slice(at, at + BLOCK_IMAGES) for at in range(0, len(population.split), BLOCK_IMAGES)]
+        counts = np.zeros(classes, np.int64)
+        for block in blocks:
+            counts += np.bincount(population.class_index[_trainable(population, block)], minlength=classes)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        members, free = scratch_array((int(starts[-1]),), np.int64), starts[:-1].copy()
+        for block in blocks:  # a counting sort: each class's next images go where its last ones ended
+            own = _trainable(population, block)
+            own = own[np.argsort(population.class_index[own], kind="stable")]
+            label = population.class_index[own]
+            members[free[label] + np.arange(len(own)) - np.searchsorted(label, label)] = own
+            free += np.bincount(label, minlength=classes)
+        return cls(population, members, starts)
 
     @classmethod
     def read(cls, listings: Sequence[Artifact], images: Sequence[Artifact]) -> Self:
@@ -52,12 +62,20 @@ class ClassOrder:
     @cached_property
     def image_id(self) -> npt.NDArray[np.int64]:
         """(t,) ids in this order."""
-        return self.population.image_id[self.members]
+        return self._in_order(self.population.image_id)
 
     @cached_property
     def class_index(self) -> npt.NDArray[np.int32]:
         """(t,) labels in this order: ascending."""
-        return self.population.class_index[self.members]
+        return self._in_order(self.population.class_index)
+
+    def _in_order(self, column: Array) -> Array:
+        """A column of the population, on the disk as that is."""
+        found = scratch_array(self.members.shape, column.dtype)
+        for first in range(0, len(found), BLOCK_IMAGES):
+            block = slice(first, first + BLOCK_IMAGES)
+            found[block] = column[self.members[block]]
+        return found
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
@@ -72,6 +90,11 @@ class ClassOrder:
         """Features or pixels of some rows of this order: a copy (rows, *row shape)."""
         own = self.members[rows]
         return shards.gather(self.population.shard[own], self.population.row[own])
+
+
+def _trainable(population: Population, block: slice) -> npt.NDArray[np.int64]:
+    """Positions of the usable training images of a block."""
+    return np.flatnonzero(population.usable[block] & (population.split[block] == TRAIN)) + block.start
 
 
 def stretches(sizes: npt.NDArray[np.integer[Any]]) -> list[range]:

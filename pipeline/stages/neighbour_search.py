@@ -26,7 +26,7 @@ from pipeline.evidence.neighbours import (
 )
 from pipeline.evidence.sampling import hashed_sample
 from pipeline.stages.classes import ClassOrder
-from pipeline.storage.arrays import Array, ArrayShards, open_array, write_array
+from pipeline.storage.arrays import Array, ArrayShards, open_array, scratch_array, write_array
 
 BLOCK_ROWS = 8192  # features widened at a time
 QUERY_ROWS = 512  # compared with their candidates at a time
@@ -110,8 +110,8 @@ def _write_layout(search: Search, workers: int, paths: list[Path]) -> None:
     chosen = hashed_sample(image_id, count * POINTS_PER_CELL, settings.seed)
     sample, known = search.units(chosen[np.argsort(image_id[chosen])])  # in one order, whatever the crawls' is
     centres = cell_centres(sample[known], count, settings.seed)
-    cells = np.full(total, -1, np.int32)
-    probes = np.zeros((total, min(settings.probes, len(centres))), np.int32)
+    cells = scratch_array((total,), np.int32)
+    probes = scratch_array((total, min(settings.probes, len(centres))), np.int32)
     blocks = [slice(at, at + BLOCK_ROWS) for at in range(0, total, BLOCK_ROWS)]
 
     def assign(block: slice) -> None:
@@ -122,16 +122,19 @@ def _write_layout(search: Search, workers: int, paths: list[Path]) -> None:
     for _ in map_shards(assign, blocks, workers):
         pass
     rows = _by_cell(search, cells)
-    place = np.full(total, -1, np.int64)
+    place = scratch_array((total,), np.int64)
+    place[:] = -1
     place[rows] = np.arange(len(rows))
     with write_array(paths[0], cells.shape, np.int32) as stored:
         stored[:] = cells
-    with write_array(paths[1], (len(rows), probes.shape[1]), np.int32) as stored:
-        stored[:] = probes[rows]
-    with write_array(paths[2], (len(rows), search.shards.row_shape[0]), np.float16) as stored:
+    with (
+        write_array(paths[2], (len(rows), search.shards.row_shape[0]), np.float16) as features,  # published last
+        write_array(paths[1], (len(rows), probes.shape[1]), np.int32) as asked,
+    ):
         for block in blocks:
-            at = place[block]
-            stored[at[at >= 0]] = search.order.gather(search.shards, block)[at >= 0]
+            laid = place[block] >= 0
+            asked[place[block][laid]] = probes[block][laid]
+            features[place[block][laid]] = search.order.gather(search.shards, block)[laid]
 
 
 def _by_cell(search: Search, cells: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.records import DEFECTS, SPLITS
+from pipeline.storage.arrays import scratch_array
 from pipeline.storage.artifacts import Artifact
-from pipeline.storage.tables import iterate_table, part_paths, read_table
+from pipeline.storage.tables import count_rows, iterate_table, part_paths, read_table
 
 TRAIN = SPLITS.index("train")
 
@@ -31,41 +32,46 @@ class Population:
     shard: npt.NDArray[np.int32]  # (n,) counted on from crawl to crawl, as ArrayShards counts; -1 if quarantined
     row: npt.NDArray[np.int32]  # (n,) position in the shard; -1 if quarantined
 
-    @property
-    def trainable(self) -> npt.NDArray[np.int64]:
-        """Positions of the usable training images, in order."""
-        return np.flatnonzero(self.usable & (self.split == TRAIN))
-
 
 def read_population(listings: Sequence[Artifact], images: Sequence[Artifact]) -> Population:
     """Join each crawl's `listing` and `images` tables, which hold the same images in the same order.
 
+    The columns lie in scratch files and are written batch by batch, so that memory does not grow with the crawls.
+
     Raises:
-        ValueError: they do not.
+        ValueError: the tables do not hold the same images.
     """
-    columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in Population.__annotations__}
-    shards = 0
-    for listing, decoded in zip(listings, images, strict=True):
-        listed: list[npt.NDArray[np.int64]] = []
-        # Batch by batch: whole tables with their strings would be most of what a stage holds.
-        for batch in iterate_table(listing.table("listing"), ("image_id", "class_index", "split")):
-            listed.append(batch["image_id"].to_numpy())
-            columns["class_index"].append(batch["class_index"].to_numpy())
-            columns["split"].append(_numpy(pc.index_in(batch["split"], pa.array(SPLITS)), -1).astype(np.int8))
-        found: list[npt.NDArray[np.int64]] = []
-        for batch in iterate_table(decoded.table("images"), ("image_id", "reason", "shard", "row")):
-            found.append(batch["image_id"].to_numpy())
-            shard = _numpy(batch["shard"], -1)
-            columns["usable"].append(shard >= 0)
-            columns["defect"].append(_numpy(pc.index_in(batch["reason"], pa.array(DEFECTS)), -1).astype(np.int8))
-            columns["shard"].append(np.where(shard >= 0, shard + shards, -1).astype(np.int32))
-            columns["row"].append(_numpy(batch["row"], -1).astype(np.int32))
-        columns["image_id"].append(_joined(listed, np.int64))
-        if not np.array_equal(columns["image_id"][-1], _joined(found, np.int64)):
-            raise ValueError(f"images of {decoded.partition} do not belong to its listing: make them again")
-        shards += len(part_paths(decoded.table("images")))
+    total = sum(count_rows(listing.table("listing")) for listing in listings)
     kinds = {"image_id": np.int64, "split": np.int8, "defect": np.int8, "usable": np.bool_}
-    return Population(**{name: _joined(columns.pop(name), kinds.get(name, np.int32)) for name in list(columns)})
+    columns = {name: scratch_array((total,), kinds.get(name, np.int32)) for name in Population.__annotations__}
+    start = shards = 0
+    for listing, decoded in zip(listings, images, strict=True):
+        stop = start
+        for batch in iterate_table(listing.table("listing"), ("image_id", "class_index", "split")):
+            rows = slice(stop, stop + batch.num_rows)
+            columns["image_id"][rows] = batch["image_id"].to_numpy()
+            columns["class_index"][rows] = batch["class_index"].to_numpy()
+            columns["split"][rows] = _numpy(pc.index_in(batch["split"], pa.array(SPLITS)), -1)
+            stop = rows.stop
+        if _read_decoded(columns, decoded, start, shards) != stop:
+            raise ValueError(f"images of {decoded.partition} do not belong to its listing: make them again")
+        start, shards = stop, shards + len(part_paths(decoded.table("images")))
+    return Population(**columns)
+
+
+def _read_decoded(columns: dict[str, npt.NDArray[Any]], decoded: Artifact, start: int, shards: int) -> int:
+    """Fill in what `images` tells of the listed images from `start` on; returns where it ends, -1 for other images."""
+    for batch in iterate_table(decoded.table("images"), ("image_id", "reason", "shard", "row")):
+        rows = slice(start, start + batch.num_rows)
+        if not np.array_equal(columns["image_id"][rows], batch["image_id"].to_numpy()):
+            return -1
+        shard = _numpy(batch["shard"], -1)
+        columns["usable"][rows] = shard >= 0
+        columns["defect"][rows] = _numpy(pc.index_in(batch["reason"], pa.array(DEFECTS)), -1)
+        columns["shard"][rows] = np.where(shard >= 0, shard + shards, -1)
+        columns["row"][rows] = _numpy(batch["row"], -1)
+        start = rows.stop
+    return start
 
 
 def check_one_catalogue(listings: Sequence[Artifact]) -> None:
@@ -107,10 +113,6 @@ def align(table: pa.Table, image_id: npt.NDArray[np.int64], columns: Sequence[st
     if len(at) != len(image_id) or not np.array_equal(own[at], image_id):
         raise ValueError("an evidence table lacks images of the listing: make it again")
     return {name: table[name].to_numpy()[at] for name in columns}
-
-
-def _joined(pieces: list[npt.NDArray[Any]], kind: npt.DTypeLike) -> npt.NDArray[Any]:
-    return np.concatenate([np.zeros(0, kind), *pieces])
 
 
 def _numpy(column: pa.Array, missing: int) -> npt.NDArray[Any]:

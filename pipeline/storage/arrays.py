@@ -1,6 +1,7 @@
 """Pixels and features: one fixed-shape `.npy` file per shard, memory-mapped, rows addressed by (shard, row)."""
 
 import contextlib
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,18 @@ def _create(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         return empty
     array: Array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
     return array
+
+
+def scratch_array(shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
+    """Zeros to write to, in a file without a name instead of in memory: a column of all images grows with the crawl.
+
+    The system keeps in memory what is in use and writes the rest to the temporary folder (`TMPDIR`); the file vanishes
+    with the array.
+    """
+    if 0 in shape:
+        return np.zeros(shape, dtype)
+    with tempfile.TemporaryFile() as file:
+        return np.asarray(np.memmap(file, np.dtype(dtype), "w+", shape=tuple(map(int, shape))))
 
 
 def open_array(path: Path) -> Array:

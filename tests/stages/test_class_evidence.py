@@ -161,9 +161,3 @@ def test_a_kind_that_got_further_than_another_is_not_measured_twice(
     killed.images, killed.healed = 4, False
     with_first_forbidden = replace(density, measure=killed.measure)
     assert parts(make(store, [kmeans, with_first_forbidden, hdbscan])) == parts(undisturbed)
-
-
-def test_stretches_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classes, "SHARD_IMAGES", 10)
-    assert stretches(np.array([4, 4, 4, 30, 0, 1])) == [range(3), range(3, 4), range(4, 6)]
-    assert stretches(np.array([], np.int64)) == []

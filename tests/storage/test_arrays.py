@@ -1,5 +1,6 @@
 """Memory-mapped shards: gathered rows equal plain indexing, damage is noticed."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.storage.arrays import ArrayShards, open_array, write_array
+from pipeline.storage.arrays import ArrayShards, open_array, scratch_array, write_array
 
 
 def shards_of(folder: Path, sizes: list[int], first: int = 0) -> list[np.ndarray]:
@@ -60,3 +61,14 @@ def test_python_objects_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "part-00000.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"damaged|Object arrays"):
         open_array(tmp_path / "part-00000.npy")
+
+
+def test_a_scratch_array_lies_in_a_file_that_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    array = scratch_array((3, 2), np.int32)
+    assert array.tolist() == [[0, 0], [0, 0], [0, 0]]
+    array[1] = 7
+    assert array.sum() == 14
+    assert isinstance(array.base, np.memmap)  # not in memory
+    assert list(tmp_path.iterdir()) == []
+    assert scratch_array((0, 2), np.int8).shape == (0, 2)
