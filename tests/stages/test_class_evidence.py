@@ -16,7 +16,7 @@ from pipeline.evidence_tables import EVIDENCE
 from pipeline.stages import classes
 from pipeline.stages.class_evidence import ClassImages, ClassSource, Columns, make_class_evidence
 from pipeline.stages.class_sources import class_sources
-from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.stages.classes import ClassOrder
 from pipeline.storage.artifacts import Artifact, NotMadeError, Store
 from pipeline.storage.tables import part_paths, read_table
 from tests.stages.tiny_store import add_evidence, two_crawls
