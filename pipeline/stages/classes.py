@@ -94,8 +94,8 @@ class ClassOrder:
 
 def _trainable(population: Population, block: slice) -> npt.NDArray[np.int64]:
     """Positions of the usable training images of a block."""
-    found: npt.NDArray[np.int64] = np.flatnonzero(population.usable[block] & (population.split[block] == TRAIN))
-    return found + block.start
+    found = np.flatnonzero(population.usable[block] & (population.split[block] == TRAIN))
+    return np.asarray(found + block.start, np.int64)
 
 
 def stretches(sizes: npt.NDArray[np.integer[Any]]) -> list[range]:
