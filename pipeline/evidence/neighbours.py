@@ -4,6 +4,7 @@ k-nearest-neighbour label agreement as in "Deep k-NN for Noisy Labels" (Bahri, J
 (IVF) for large crawls as in "Billion-scale similarity search with GPUs" (Johnson, Douze and Jegou, 2019).
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +93,7 @@ def nearest(queries: Floats, candidates: Floats, groups: tuple[Integers, Integer
     few, best = min(k + SPARE, len(candidates)), min(k, len(candidates))
     if best == 0 or len(queries) == 0:
         return found, cosine
-    value, at = _largest(queries @ candidates.T, few)
+    value, at = most_similar(queries, candidates, few, _accelerator())
     value[groups[0][:, None] == groups[1][at]] = -np.inf
     found[:, :best], cosine[:, :best] = _best(value, at, best)
     crowded = np.flatnonzero(found[:, best - 1] < 0) if few < len(candidates) else np.zeros(0, np.int64)
@@ -102,6 +103,31 @@ def nearest(queries: Floats, candidates: Floats, groups: tuple[Integers, Integer
         similarity[groups[0][rows, None] == groups[1][None, :]] = -np.inf
         found[rows, :best], cosine[rows, :best] = _best(*_largest(similarity, best), best)
     return found, cosine
+
+
+def most_similar(queries: Floats, candidates: Floats, count: int, device: str | None = None) -> tuple[Floats, Integers]:
+    """The `count` largest products of each query with a candidate, and which candidates they are, in no order.
+
+    Args:
+        queries: (q, d).
+        candidates: (c, d), c at least `count`.
+        count: at least 1.
+        device: of torch, which then multiplies and selects; None: the processor, without torch.
+    """
+    if device is None:
+        return _largest(queries @ candidates.T, count)
+    import torch  # noqa: PLC0415 - a second that the command line should not pay
+
+    own, others = (torch.from_numpy(rows).to(device) for rows in (queries, candidates))
+    value, at = (own @ others.T).topk(count, dim=1, sorted=False)
+    return value.cpu().numpy(), at.cpu().numpy()
+
+
+@functools.cache
+def _accelerator() -> str | None:
+    import torch  # noqa: PLC0415 - a second that the command line should not pay
+
+    return "cuda" if torch.cuda.is_available() else None
 
 
 def _largest(values: Floats, count: int) -> tuple[Floats, Integers]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from pipeline.evidence.neighbours import (
     NeighbourSettings,
     agreement,
     cell_centres,
+    most_similar,
     nearest,
     nearest_cells,
     searched_cells,
@@ -140,3 +142,18 @@ def test_cells_most_asked_for_are_searched_as_far_as_memory_goes() -> None:
 def test_refusals() -> None:
     with pytest.raises(ValueError, match=r"neighbours\.k must be at least 1, not 0"):
         NeighbourSettings(k=0)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_device_finds_what_the_processor_finds(device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    rng = np.random.default_rng(3)
+    queries, candidates = (unit_rows(rng.normal(size=(n, 24)))[0] for n in (40, 700))
+    value, at = most_similar(queries, candidates, 9, device)
+    expected = np.argsort(-(queries.astype(np.float64) @ candidates.T), axis=1)[:, :9]
+    assert np.array_equal(np.sort(at, axis=1), np.sort(expected, axis=1))
+    assert np.take_along_axis(queries @ candidates.T, at, axis=1) == pytest.approx(value, abs=1e-6)
+    plain, where = most_similar(queries, candidates, 9)
+    assert np.array_equal(np.sort(where, axis=1), np.sort(at, axis=1))
+    assert np.sort(plain, axis=1) == pytest.approx(np.sort(value, axis=1), abs=1e-6)
