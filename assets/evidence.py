@@ -9,7 +9,6 @@ import dagster as dg
 from assets import pictures
 from assets.metadata import Metadata, Outcome, columns, figures, launchpad, picture, result
 from assets.progress import Advance, ProgressReporter
-from assets.recipes import BASELINE
 from assets.resources import StoreResource
 from assets.settings import Settings, overridden, section_types
 from assets.training import baseline_models
@@ -217,6 +216,5 @@ def evidence(context: dg.AssetExecutionContext, store: StoreResource, progress: 
 
 
 def evidence_wanted(settings: Settings) -> list[str]:
-    """The sources of a run, by name; margins need the training of a baseline, which given weights can do without."""
-    trained = settings.features.weights is None or BASELINE in settings.recipes
-    return [name for name in EVIDENCE if trained or name != "aum"]
+    """The sources of a run, by name; margins need the training of a baseline, which given weights do without."""
+    return [name for name in EVIDENCE if name != "aum" or settings.features.weights is None]
