@@ -101,19 +101,5 @@ def listed_paths(listings: Sequence[Artifact], rows: int) -> Iterator[pa.Array]:
             yield batch.column("path")
 
 
-def align(table: pa.Table, image_id: npt.NDArray[np.int64], columns: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    """The columns of an evidence table in the order of `image_id`.
-
-    Raises:
-        ValueError: the table lacks one of the images.
-    """
-    own = table["image_id"].to_numpy()
-    order = np.argsort(own, kind="stable")
-    at = order[np.searchsorted(own, image_id, sorter=order).clip(max=max(len(own) - 1, 0))] if len(own) else order
-    if len(at) != len(image_id) or not np.array_equal(own[at], image_id):
-        raise ValueError("an evidence table lacks images of the listing: make it again")
-    return {name: table[name].to_numpy()[at] for name in columns}
-
-
 def _numpy(column: pa.Array, missing: int) -> npt.NDArray[Any]:
     return np.asarray(pc.fill_null(column, missing).to_numpy())
