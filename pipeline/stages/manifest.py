@@ -19,9 +19,9 @@ from pipeline.policy.decision import NO_CLASS
 from pipeline.policy.policy import Policy
 from pipeline.records import DEFECTS, MANIFEST, SPLITS
 from pipeline.stages.classes import ClassOrder
+from pipeline.stages.decisions import Decisions, decide
 from pipeline.stages.eligible import Eligible, Fold, read_eligible
 from pipeline.stages.population import check_ids, check_one_catalogue, listed_paths
-from pipeline.stages.verdicts import Verdicts, decide
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import write_table
 
@@ -87,27 +87,27 @@ class _Rows:
     """What manifest rows are cut from: n listed images, t of them usable training images by class."""
 
     order: ClassOrder
-    verdicts: Verdicts  # of t
+    decisions: Decisions  # of t
     place: npt.NDArray[np.int32]  # (n,) position among the t of those a policy judged, else -1
     unjudged: npt.NDArray[np.int8]  # (n,) position in UNJUDGED, else -1
 
     @classmethod
-    def of(cls, order: ClassOrder, eligible: Eligible, verdicts: Verdicts) -> "_Rows":
+    def of(cls, order: ClassOrder, eligible: Eligible, decisions: Decisions) -> "_Rows":
         population, members = order.population, order.members
         why = np.where(population.defect >= 0, population.defect, len(DEFECTS) + population.split).astype(np.int8)
         why[members] = np.where(eligible.leak, LEAK, np.where(eligible.held_out, HELD_OUT, -1))
         place = np.full(len(why), -1, np.int32)
         place[members] = np.where(eligible.judged, np.arange(len(members)), -1)
-        return cls(order, verdicts, place, why)
+        return cls(order, decisions, place, why)
 
 
 def _batches(rows: _Rows, policy: Policy, listings: Sequence[Artifact]) -> Iterator[pa.RecordBatch]:
     schema = manifest_schema(policy)
     evidence = {
         name: pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
-        for name, parts in rows.verdicts.evidence.items()
+        for name, parts in rows.decisions.evidence.items()
     }
-    texts = [pa.array(list(words.texts), pa.string()) for words in rows.verdicts.words]
+    texts = [pa.array(list(words.texts), pa.string()) for words in rows.decisions.words]
     start = 0
     for paths in listed_paths(listings, BATCH_ROWS):
         span = slice(start, start + len(paths))
@@ -119,7 +119,7 @@ def _batches(rows: _Rows, policy: Policy, listings: Sequence[Artifact]) -> Itera
 
 
 def _decided(rows: _Rows, span: slice, relabels: bool) -> dict[str, pa.Array]:
-    place, verdicts, population = rows.place[span], rows.verdicts, rows.order.population
+    place, decisions, population = rows.place[span], rows.decisions, rows.order.population
     judged = place >= 0
 
     def spread(values: npt.NDArray[Any], dtype: npt.DTypeLike, otherwise: int = 0) -> npt.NDArray[Any]:
@@ -127,15 +127,15 @@ def _decided(rows: _Rows, span: slice, relabels: bool) -> dict[str, pa.Array]:
         out[judged] = values[place[judged]]
         return out
 
-    suggested = spread(verdicts.suggested, np.int32, NO_CLASS)
+    suggested = spread(decisions.suggested, np.int32, NO_CLASS)
     label = population.class_index[span]
-    weight, repeats = spread(verdicts.weight, np.float32), spread(verdicts.repeats, np.int32)
+    weight, repeats = spread(decisions.weight, np.float32), spread(decisions.repeats, np.int32)
     return {
         "image_id": pa.array(population.image_id[span]),
         "class_index": pa.array(np.where(relabels & (suggested != NO_CLASS), suggested, label)),
         "weight": pa.array(weight),
         "repeats": pa.array(repeats),
-        "stage": pa.array(spread(verdicts.stage, np.int32)),
+        "stage": pa.array(spread(decisions.stage, np.int32)),
         "kept": pa.array((weight > 0) & (repeats > 0)),
         "suggested_class": pa.array(suggested, mask=suggested == NO_CLASS),
     }
@@ -146,33 +146,33 @@ def _reasons(rows: _Rows, span: slice, texts: Sequence[pa.Array]) -> pa.Array:
     place = rows.place[span]
     own = rows.unjudged[span]
     told = [pc.take(pa.array(UNJUDGED), pa.array(own, mask=own < 0))]
-    for words, known in zip(rows.verdicts.words, texts, strict=True):
+    for words, known in zip(rows.decisions.words, texts, strict=True):
         index = np.where(place >= 0, words.index[place], -1)
         told.append(pc.take(known, pa.array(index, mask=index < 0)))
     return pc.binary_join_element_wise(*told, "; ", null_handling="skip")
 
 
 def _facts(rows: _Rows, relabels: bool) -> Facts:
-    verdicts, kept = rows.verdicts, rows.verdicts.kept
-    seen = verdicts.repeats > 0
+    decisions, kept = rows.decisions, rows.decisions.kept
+    seen = decisions.repeats > 0
     listed = np.zeros(len(rows.order.sizes), np.bool_)
     trained = listed.copy()
     listed[rows.order.population.class_index] = True
-    moved = verdicts.suggested[kept] if relabels else np.full(int(kept.sum()), NO_CLASS)
+    moved = decisions.suggested[kept] if relabels else np.full(int(kept.sum()), NO_CLASS)
     trained[np.where(moved == NO_CLASS, rows.order.class_index[kept], moved)] = True
-    total = float(np.multiply(verdicts.weight, verdicts.repeats, dtype=np.float64).sum())
-    sightings = int(verdicts.repeats.sum(dtype=np.int64))
+    total = float(np.multiply(decisions.weight, decisions.repeats, dtype=np.float64).sum())
+    sightings = int(decisions.repeats.sum(dtype=np.int64))
     return {
         "rows": len(rows.place),
         "trainable": int((rows.place >= 0).sum()),
         "leaks": int((rows.unjudged == LEAK).sum()),
         "kept": int(kept.sum()),
-        "suggested": int((verdicts.suggested != NO_CLASS).sum()),
+        "suggested": int((decisions.suggested != NO_CLASS).sum()),
         "relabelled": int((moved != NO_CLASS).sum()),
         "images_per_epoch": sightings,
         "mean_weight": total / sightings,
-        "min_weight": float(verdicts.weight[seen].min()),
-        "max_weight": float(verdicts.weight[seen].max()),
+        "min_weight": float(decisions.weight[seen].min()),
+        "max_weight": float(decisions.weight[seen].max()),
         "classes": int(listed.sum()),
         "classes_without_images": np.flatnonzero(listed & ~trained).tolist(),
     }

@@ -32,7 +32,7 @@ class Words:
 
 
 @dataclass
-class Verdicts:
+class Decisions:
     """The decision on t images; of those that were not judged it is all 0."""
 
     weight: npt.NDArray[np.float32]  # (t,) mean 1 over the images an epoch sees
@@ -64,10 +64,10 @@ class Verdicts:
         return (self.repeats > 0) & (self.weight > 0)
 
 
-def decide(policy: Policy, order: ClassOrder, eligible: Eligible, evidence: Mapping[str, Artifact]) -> Verdicts:
+def decide(policy: Policy, order: ClassOrder, eligible: Eligible, evidence: Mapping[str, Artifact]) -> Decisions:
     """Apply a policy to the images that may be trained on.
 
-    A stretch of classes is read, decided and forgotten but for its verdicts; rules look no further than a class, so
+    A stretch of classes is read, decided and forgotten but for its decisions; rules look no further than a class, so
     that nothing depends on how classes are cut into stretches. Images that are one picture then share one image's
     weight: each weighs 1 / (those of its group that have a say).
 
@@ -80,7 +80,7 @@ def decide(policy: Policy, order: ClassOrder, eligible: Eligible, evidence: Mapp
     Raises:
         ValueError: a table was made of other images, or the policy leaves nothing to train on.
     """
-    verdicts = Verdicts.empty(len(order), len(policy.parts))
+    decisions = Decisions.empty(len(order), len(policy.parts))
     judged = eligible.judged
     largest = int(np.bincount(order.class_index[judged]).max(initial=0))
     for number, classes in enumerate(stretches(order.sizes)):
@@ -97,21 +97,21 @@ def decide(policy: Policy, order: ClassOrder, eligible: Eligible, evidence: Mapp
             table = read_stretch(evidence[name], number, order, slice(first, last), used)
             columns |= {column: table[column].to_numpy()[chosen] for column in used}
             for column in used:
-                verdicts.evidence.setdefault(column, []).append(table[column])
-        verdicts.put(rows, policy.decide(columns))
-    _share_weight(verdicts, eligible)
-    verdicts.weight = mean_one(verdicts.weight, verdicts.repeats)
-    return verdicts
+                decisions.evidence.setdefault(column, []).append(table[column])
+        decisions.put(rows, policy.decide(columns))
+    _share_weight(decisions, eligible)
+    decisions.weight = mean_one(decisions.weight, decisions.repeats)
+    return decisions
 
 
-def _share_weight(verdicts: Verdicts, eligible: Eligible) -> None:
+def _share_weight(decisions: Decisions, eligible: Eligible) -> None:
     """Divide the weight of images that are one picture by how many of them have a say, and tell so."""
-    say = verdicts.kept[eligible.repeated]
+    say = decisions.kept[eligible.repeated]
     rows, group = eligible.repeated[say], eligible.group[say]
     _, which, count = np.unique(group, return_inverse=True, return_counts=True)
     copies = count[which]
-    verdicts.weight[rows] /= copies
+    decisions.weight[rows] /= copies
     note = note_of(coarse(copies - 1), lambda others: f"shares one image's weight with {plural(others, 'double')}")
     shared = copies > 1
-    verdicts.words.append(Words(np.full(len(verdicts.weight), -1, np.int16)))
-    verdicts.words[-1].put(rows[shared], note.index[shared], note.texts)
+    decisions.words.append(Words(np.full(len(decisions.weight), -1, np.int16)))
+    decisions.words[-1].put(rows[shared], note.index[shared], note.texts)
