@@ -1,10 +1,11 @@
 """Shards come back in order, on one thread or many, and an exception is not swallowed."""
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from pipeline.engine import map_shards
+from pipeline.engine import AHEAD, map_shards
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -36,3 +37,17 @@ def test_a_failure_ends_the_map() -> None:
 def test_no_workers_is_refused() -> None:
     with pytest.raises(ValueError, match="workers must be at least 1, not 0"):
         list(map_shards(abs, [1], 0))
+
+
+def test_tasks_are_taken_as_they_are_needed() -> None:
+    taken: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for task in range(100):
+            taken.append(task)
+            yield task
+
+    results = map_shards(abs, tasks(), 2)
+    assert next(results) == 0
+    assert len(taken) <= 2 * AHEAD + 1
+    assert list(results) == list(range(1, 100))

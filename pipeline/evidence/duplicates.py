@@ -36,7 +36,7 @@ class DuplicateSettings:
 
 @dataclass(frozen=True)
 class Groups:
-    """What is known of the doubles of each of u usable images."""
+    """What is known of the doubles of each of u images."""
 
     group: Integers  # (u,) the smallest image_id of the group; its own where it has no double
     exact: npt.NDArray[np.int32]  # (u,) other images with the same bytes
@@ -45,26 +45,22 @@ class Groups:
     leak: npt.NDArray[np.bool_]  # (u,) in training and a double of one of val or test, or the other way round
 
 
-def contents(digest: npt.NDArray[np.uint64], image_id: Integers) -> tuple[Integers, Integers]:
-    """Number the distinct byte contents by the smallest image_id that has them.
+def contents(digest: npt.NDArray[np.uint64], image_id: Integers) -> Integers:
+    """Name each byte content by the smallest image_id that has it.
 
     Args:
         digest: (u, 2), 128 bits of a hash of each image's bytes.
         image_id: (u,), distinct.
 
     Returns:
-        The content of each image (u,), and of each content the image with the smallest id (n,).
+        (u,) the content of each image.
     """
     order = np.lexsort((image_id, digest[:, 1], digest[:, 0]))
     ordered = digest[order]
     fresh = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])[: len(order)]
-    first = order[fresh]
-    rank = np.empty(len(first), np.int64)
-    by_id = np.argsort(image_id[first])
-    rank[by_id] = np.arange(len(first))
     content = np.empty(len(order), np.int64)
-    content[order] = rank[np.cumsum(fresh) - 1]
-    return content, first[by_id]
+    content[order] = image_id[order[fresh]][np.cumsum(fresh) - 1]
+    return content
 
 
 def stars(pairs: Pairs, images: int) -> Integers:
@@ -113,7 +109,7 @@ def group_images(content: Integers, pairs: Pairs, image_id: Integers, training: 
 
     Args:
         content: (u,) of `contents`.
-        pairs: (p, 2), contents that show one picture.
+        pairs: (p, 2), contents of these images that show one picture.
         image_id: (u,).
         training: (u,) whether an image is in the training split.
 
@@ -121,7 +117,8 @@ def group_images(content: Integers, pairs: Pairs, image_id: Integers, training: 
         Of each image; an image that is one picture with one of val or test leaks even where that belongs to a group
         of its own.
     """
-    n = int(content.max(initial=-1)) + 1
+    names, content = np.unique(content, return_inverse=True)
+    n, pairs = len(names), np.searchsorted(names, pairs)
     star = stars(pairs, n)
     group = star[content]
     smallest = np.full(n, np.iinfo(np.int64).max)

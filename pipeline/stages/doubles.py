@@ -1,4 +1,8 @@
-"""Finding pictures that are one picture among all usable images: by bytes, by perceptual hash, and by looking."""
+"""Finding pictures that are one picture among all usable images: by bytes, by perceptual hash, and by looking.
+
+Columns of all images lie in scratch files, and are sorted a bucket at a time. In memory are the pairs found to be one
+picture, and blocks of what is being compared.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,14 +15,16 @@ import pyarrow as pa
 
 from pipeline.engine import map_shards
 from pipeline.evidence.duplicates import DuplicateSettings, contents
-from pipeline.evidence.hashes import Pairs, block_choices, distinct_pairs, near_pairs
+from pipeline.evidence.hashes import Pairs, block_choices, near_pairs
 from pipeline.evidence.same_picture import same_picture, thumbnails
 from pipeline.stages.population import Population
-from pipeline.storage.arrays import ArrayShards, open_array, write_array
+from pipeline.storage.arrays import ArrayShards, open_array, scratch_array, write_array
 from pipeline.storage.artifacts import Artifact, Draft
+from pipeline.storage.buckets import Spill, in_buckets
 from pipeline.storage.tables import iterate_table
 
 CHUNK_PAIRS = 262_144  # compared, then kept: what a killed run has compared is not compared again
+BLOCK_IMAGES = 2**18  # whose columns are in memory at a time
 _TASK_PAIRS = 4096  # compared by a thread at a time: it holds the thumbnails of at most twice as many pictures
 _PIXEL_BYTES = 2**26  # of pictures that a thread reads at a time
 
@@ -27,23 +33,36 @@ _PIXEL_BYTES = 2**26  # of pictures that a thread reads at a time
 class Pictures:
     """The n distinct byte contents of the u usable images, in ascending order of their perceptual hashes."""
 
-    content: npt.NDArray[np.int64]  # (u,) of each usable image: contents are numbered by the smallest id that has them
-    number: npt.NDArray[np.int64]  # (n,) of each content in this order
+    content: npt.NDArray[np.int64]  # (u,) of each usable image: the smallest id that has the same bytes
+    name: npt.NDArray[np.int64]  # (n,) that of each content in this order
     hashes: npt.NDArray[np.uint64]  # (n,)
     shard: npt.NDArray[np.int32]  # (n,) where the pixels lie
     row: npt.NDArray[np.int32]  # (n,)
     pixels: ArrayShards
 
     @classmethod
-    def of(cls, population: Population, images: Sequence[Artifact]) -> Self:
-        """Read the hashes of all usable images, which take 24 bytes each."""
-        usable = np.flatnonzero(population.usable)
-        digest, hashes = _fingerprints(images)
-        content, first = contents(digest, population.image_id[usable])
-        by_hash = np.argsort(hashes[first], kind="stable")  # equal ones stay in the order of their ids
-        at = usable[first[by_hash]]
-        shards = ArrayShards([artifact.table("pixels") for artifact in images])
-        return cls(content, by_hash, hashes[first[by_hash]], population.shard[at], population.row[at], shards)
+    def of(cls, population: Population, usable: npt.NDArray[np.int64], images: Sequence[Artifact]) -> Self:
+        """Read the hashes of the usable images, which stand at those positions of the population."""
+        digest, hashes = _fingerprints(images, len(usable))
+        content = scratch_array((len(usable),), np.int64)
+        first = Spill()  # of each content the image that names it
+        for own in in_buckets(digest[:, 0]):
+            image_id = population.image_id[usable[own]]
+            content[own] = contents(digest[own], image_id)
+            first.add(own[content[own] == image_id])
+        images_of = first.array()
+        columns = [scratch_array(images_of.shape, dtype) for dtype in (np.int64, np.uint64, np.int32, np.int32)]
+        at = 0
+        for bucket in in_buckets(_taken(hashes, images_of)):
+            own = images_of[bucket]
+            own = own[np.lexsort((content[own], hashes[own]))]  # equal hashes in the order of their names
+            where = usable[own]
+            found = content[own], hashes[own], population.shard[where], population.row[where]
+            for column, values in zip(columns, found, strict=True):
+                column[at : at + len(own)] = values
+            at += len(own)
+        name, by_hash, shard, row = columns
+        return cls(content, name, by_hash, shard, row, ArrayShards([artifact.table("pixels") for artifact in images]))
 
     def thumbnails(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Of some of them; their pixels are read a little at a time."""
@@ -55,7 +74,7 @@ class Pictures:
 def same_pictures(
     draft: Draft, first_shard: int, pictures: Pictures, settings: DuplicateSettings, workers: int
 ) -> Pairs:
-    """Pairs of contents, by number, that show one picture.
+    """Pairs of contents, by name, that show one picture.
 
     Args:
         draft: keeps what has been compared, as `pairs/part-k.npy`.
@@ -79,17 +98,40 @@ def same_pictures(
 
 
 def _candidates(hashes: npt.NDArray[np.uint64], distance: int, workers: int) -> Iterator[Pairs]:
-    """Pairs worth a look, in ascending order, CHUNK_PAIRS at a time."""
-    near = partial(_near, hashes, distance)
-    found = list(map_shards(near, block_choices(len(hashes), distance), workers))
-    pairs = distinct_pairs(np.concatenate(found), len(hashes))
-    del found
-    for at in range(0, len(pairs), CHUNK_PAIRS):
-        yield pairs[at : at + CHUNK_PAIRS]
+    """Pairs of positions worth a look, each once, in ascending order, CHUNK_PAIRS at a time."""
+    spilt = Spill()
+    for mask in block_choices(len(hashes), distance):
+        for near in map_shards(partial(_near, hashes, mask, distance), _by_key(hashes, mask), workers):
+            spilt.add(near)
+    number = spilt.array()
+    waiting = np.zeros(0, np.int64)
+    for bucket in in_buckets(number):
+        waiting = np.concatenate([waiting, np.unique(number[bucket])])
+        while len(waiting) >= CHUNK_PAIRS:
+            yield _pairs_of(waiting[:CHUNK_PAIRS], len(hashes))
+            waiting = waiting[CHUNK_PAIRS:]
+    if len(waiting):
+        yield _pairs_of(waiting, len(hashes))
 
 
-def _near(hashes: npt.NDArray[np.uint64], distance: int, mask: np.uint64) -> Pairs:
-    return near_pairs(hashes, mask, distance)
+def _by_key(hashes: npt.NDArray[np.uint64], mask: np.uint64) -> Iterator[npt.NDArray[np.int64]]:
+    """Positions in buckets; those whose hashes agree in the mask's bits share one."""
+    key = scratch_array(hashes.shape, np.uint64)
+    for at in range(0, len(key), BLOCK_IMAGES):
+        key[at : at + BLOCK_IMAGES] = hashes[at : at + BLOCK_IMAGES] & mask
+    return iter(in_buckets(key))
+
+
+def _near(
+    hashes: npt.NDArray[np.uint64], mask: np.uint64, distance: int, own: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The near pairs of a bucket, each told as one number."""
+    pairs = own[near_pairs(hashes[own], mask, distance)]
+    return pairs[:, 0] * len(hashes) + pairs[:, 1]
+
+
+def _pairs_of(number: npt.NDArray[np.int64], images: int) -> Pairs:
+    return np.stack([number // images, number % images], axis=1)
 
 
 def _confirmed(pictures: Pictures, tolerance: float, pairs: Pairs) -> Pairs:
@@ -98,18 +140,29 @@ def _confirmed(pictures: Pictures, tolerance: float, pairs: Pairs) -> Pairs:
     thumbs = pictures.thumbnails(chosen[by_place])
     place = np.argsort(by_place)[ends.reshape(-1, 2)]
     same = same_picture(thumbs[place[:, 0]], thumbs[place[:, 1]], tolerance)
-    return pictures.number[pairs[same]]
+    return pictures.name[pairs[same]]
 
 
-def _fingerprints(images: Sequence[Artifact]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+def _taken(column: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """Some rows of a column, on the disk as that is."""
+    found = scratch_array(rows.shape, column.dtype)
+    for at in range(0, len(rows), BLOCK_IMAGES):
+        found[at : at + BLOCK_IMAGES] = column[rows[at : at + BLOCK_IMAGES]]
+    return np.asarray(found)
+
+
+def _fingerprints(images: Sequence[Artifact], usable: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
     """Of each usable image, crawl after crawl, 128 bits from its bytes' sha256 (u, 2) and its perceptual hash (u,)."""
-    digests, hashes = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.uint64)]
+    digest, hashes = scratch_array((usable, 2), np.uint64), scratch_array((usable,), np.uint64)
+    start = 0
     for artifact in images:
         for batch in iterate_table(artifact.table("images"), ("sha256", "perceptual_hash")):
             table = batch.filter(batch["sha256"].is_valid())
-            digests.append(_digits(table["sha256"]))
-            hashes.append(table["perceptual_hash"].to_numpy(zero_copy_only=False))
-    return np.concatenate(digests), np.concatenate(hashes)
+            rows = slice(start, start + len(table))
+            digest[rows] = _digits(table["sha256"])
+            hashes[rows] = table["perceptual_hash"].to_numpy(zero_copy_only=False)
+            start = rows.stop
+    return digest, hashes
 
 
 def _digits(told: pa.StringArray) -> npt.NDArray[np.uint64]:

@@ -5,6 +5,7 @@ never trained on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,13 +18,14 @@ from pipeline.evidence.duplicates import DuplicateSettings, Groups, group_images
 from pipeline.evidence_tables import DUPLICATES, GROUPS
 from pipeline.records import SPLITS
 from pipeline.stages.classes import ClassOrder, stretches
-from pipeline.stages.doubles import Pictures, same_pictures
+from pipeline.stages.doubles import BLOCK_IMAGES, Pictures, same_pictures
 from pipeline.stages.population import TRAIN, Population
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.buckets import Spill
 from pipeline.storage.tables import ROW_GROUP_ROWS, part_path, write_table
 
 STAGE = "evidence-duplicates"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def make_duplicates(
@@ -47,8 +49,8 @@ def make_duplicates(
         on_progress: called with the number of training images just written.
 
     Returns:
-        Beside `evidence/` (DUPLICATES): `groups/` (GROUPS), and `pairs/part-k.npy`, int64 (p, 2): numbers of the byte
-        contents that have been found to be one picture, contents being numbered by their smallest image_id.
+        Beside `evidence/` (DUPLICATES): `groups/` (GROUPS), and `pairs/part-k.npy`, int64 (p, 2):
+        the smallest ids of the images of two byte contents that have been found to be one picture.
     """
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
@@ -57,71 +59,109 @@ def make_duplicates(
         order = ClassOrder.read(listings, images)
         shards = len(stretches(order.sizes))  # those of the evidence come first, then the groups, then what is compared
         with threadpool_limits(1):  # one task a thread: the libraries' own threads would only get in the way
-            groups = _groups(draft, shards + 1, order.population, images, settings, workers)
-        place = np.cumsum(order.population.usable) - 1  # of each listed image among the usable ones
-        write = partial(_write_evidence, draft, order, groups, place)
+            known = _doubles(draft, shards + 1, order.population, images, (settings, workers))
+        write = partial(_write_evidence, draft, order, known)
         for rows in map_shards(write, enumerate(stretches(order.sizes)), workers):
             on_progress(rows)
-        _write_groups(draft, shards, order.population, groups)
-        return _facts(order, groups)
+        _write_groups(draft, shards, order.population, known)
+        return _facts(order, known)
 
     return store.make(STAGE, WHOLE, identity(STAGE, CODE_VERSION, settings, inputs_of([*listings, *images])), build)
 
 
-def _groups(
+@dataclass(frozen=True)
+class _Doubles:
+    """The v usable images that have doubles, and their groups; what is known of the others goes without saying."""
+
+    at: npt.NDArray[np.int64]  # (v,) positions in the population, ascending
+    groups: Groups
+
+    def find(self, position: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+        """Which images at some positions have doubles, and where those stand in `groups`."""
+        place = np.searchsorted(self.at, position)
+        held = place < len(self.at)
+        held[held] = self.at[place[held]] == position[held]
+        return held, place[held]
+
+
+def _doubles(
     draft: Draft,
     first_shard: int,
     population: Population,
     images: Sequence[Artifact],
-    settings: DuplicateSettings,
-    workers: int,
-) -> Groups:
-    """Of the usable images, in the population's order."""
-    pictures = Pictures.of(population, images)
-    pairs = same_pictures(draft, first_shard, pictures, settings, workers)
-    usable = population.usable
-    return group_images(pictures.content, pairs, population.image_id[usable], population.split[usable] == TRAIN)
+    run: tuple[DuplicateSettings, int],
+) -> _Doubles:
+    usable = _usable(population)
+    pictures = Pictures.of(population, usable, images)
+    pairs = same_pictures(draft, first_shard, pictures, *run)
+    blocks = [slice(at, at + BLOCK_IMAGES) for at in range(0, len(usable), BLOCK_IMAGES)]
+    copied = [pictures.content[own][_is_copy(pictures, population.image_id, usable, own)] for own in blocks]
+    names = np.unique(np.concatenate([pairs.ravel(), *copied]))
+    chosen = [np.flatnonzero(np.isin(pictures.content[own], names)) + own.start for own in blocks]
+    double = np.concatenate([np.zeros(0, np.int64), *chosen])
+    at = usable[double]
+    training = population.split[at] == TRAIN
+    return _Doubles(at, group_images(pictures.content[double], pairs, population.image_id[at], training))
 
 
-def _write_evidence(
-    draft: Draft, order: ClassOrder, groups: Groups, place: npt.NDArray[np.int64], task: tuple[int, range]
-) -> int:
+def _usable(population: Population) -> npt.NDArray[np.int64]:
+    """(u,) positions of the usable images, on the disk."""
+    found = Spill()
+    for at in range(0, len(population.usable), BLOCK_IMAGES):
+        found.add(np.flatnonzero(population.usable[at : at + BLOCK_IMAGES]) + at)
+    return found.array()
+
+
+def _is_copy(
+    pictures: Pictures, image_id: npt.NDArray[np.int64], usable: npt.NDArray[np.int64], own: slice
+) -> npt.NDArray[np.bool_]:
+    """Which usable images have the bytes of one with a smaller id."""
+    return np.asarray(pictures.content[own] != image_id[usable[own]])
+
+
+def _write_evidence(draft: Draft, order: ClassOrder, known: _Doubles, task: tuple[int, range]) -> int:
     number, classes = task
     rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
     if draft.finished(number) is None:
-        at = place[order.members[rows]]
-        columns = {
-            "image_id": order.image_id[rows],
-            "duplicate_group": groups.group[at],
-            "exact_copies": groups.exact[at],
-            "near_copies": groups.near[at],
-            "training_copies": groups.training[at],
-            "leak": groups.leak[at],
+        held, place = known.find(np.asarray(order.members[rows]))
+        image_id, groups = np.array(order.population.image_id[order.members[rows]]), known.groups
+        alone = {"exact": 0, "near": 0, "training": 1, "leak": False}
+        columns = {name: np.full(len(image_id), value) for name, value in alone.items()} | {"group": image_id.copy()}
+        for name, column in columns.items():
+            column[held] = getattr(groups, name)[place]
+        told = {
+            "image_id": image_id,
+            "duplicate_group": columns["group"],
+            "exact_copies": columns["exact"],
+            "near_copies": columns["near"],
+            "training_copies": columns["training"],
+            "leak": columns["leak"],
         }
         path = part_path(draft.table("evidence"), number)
-        draft.finish(number, {path: write_table(path, DUPLICATES, [pa.table(columns, schema=DUPLICATES)])})
+        draft.finish(number, {path: write_table(path, DUPLICATES, [pa.table(told, schema=DUPLICATES)])})
     return rows.stop - rows.start
 
 
-def _write_groups(draft: Draft, shard: int, population: Population, groups: Groups) -> None:
+def _write_groups(draft: Draft, shard: int, population: Population, known: _Doubles) -> None:
     """Every image of every group of two or more, group after group."""
     if draft.finished(shard) is not None:
         return
-    usable = np.flatnonzero(population.usable)
+    groups = known.groups
     several = np.flatnonzero(groups.exact + groups.near)
-    several = several[np.lexsort((population.image_id[usable[several]], groups.group[several]))]
+    several = several[np.lexsort((population.image_id[known.at[several]], groups.group[several]))]
 
     def batches() -> Iterator[pa.Table]:
         yield GROUPS.empty_table()
         for start in range(0, len(several), ROW_GROUP_ROWS):
-            at = several[start : start + ROW_GROUP_ROWS]
+            own = several[start : start + ROW_GROUP_ROWS]
+            at = known.at[own]
             columns = {
-                "duplicate_group": groups.group[at],
-                "image_id": population.image_id[usable[at]],
-                "class_index": population.class_index[usable[at]],
-                "split": pa.array(SPLITS).take(pa.array(population.split[usable[at]])),
-                "exact": groups.exact[at] > 0,
-                "leak": groups.leak[at],
+                "duplicate_group": groups.group[own],
+                "image_id": population.image_id[at],
+                "class_index": population.class_index[at],
+                "split": pa.array(SPLITS).take(pa.array(population.split[at])),
+                "exact": groups.exact[own] > 0,
+                "leak": groups.leak[own],
             }
             yield pa.table(columns, schema=GROUPS)
 
@@ -129,8 +169,8 @@ def _write_groups(draft: Draft, shard: int, population: Population, groups: Grou
     draft.finish(shard, {path: write_table(path, GROUPS, batches())})
 
 
-def _facts(order: ClassOrder, groups: Groups) -> Facts:
-    training = order.population.split[order.population.usable] == TRAIN
+def _facts(order: ClassOrder, known: _Doubles) -> Facts:
+    groups, training = known.groups, order.population.split[known.at] == TRAIN
     return {
         "images": len(order),
         "groups": len(np.unique(groups.group[groups.exact + groups.near > 0])),

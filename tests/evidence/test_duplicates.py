@@ -10,16 +10,14 @@ from pipeline.evidence.duplicates import DuplicateSettings, contents, group_imag
 NONE = np.zeros((0, 2), np.int64)
 
 
-def test_contents_are_numbered_by_their_smallest_id() -> None:
+def test_contents_are_named_by_their_smallest_id() -> None:
     digest = np.array([[9, 1], [3, 3], [9, 2], [9, 1], [3, 3]], np.uint64)
-    content, first = contents(digest, np.array([50, 40, 30, 20, 60]))
-    assert content.tolist() == [0, 2, 1, 0, 2]  # ids 20, 30, 40 come first
-    assert first.tolist() == [3, 2, 1]
+    assert contents(digest, np.array([50, 40, 30, 20, 60])).tolist() == [20, 40, 30, 20, 40]
 
 
 def test_no_image_has_no_content() -> None:
-    content, first = contents(np.zeros((0, 2), np.uint64), np.zeros(0, np.int64))
-    assert (len(content), len(first)) == (0, 0)
+    content = contents(np.zeros((0, 2), np.uint64), np.zeros(0, np.int64))
+    assert len(content) == 0
     assert group_images(content, NONE, np.zeros(0, np.int64), np.zeros(0, np.bool_)).group.tolist() == []
 
 
@@ -46,9 +44,12 @@ def test_every_member_of_a_star_is_a_double_of_its_centre(drawn: list[tuple[int,
 
 
 def test_copies_are_counted_by_hand() -> None:
-    # Contents: 0 of ids 10 and 13, 1 of 11, 2 of 12; 0 and 1 are one picture. 13 is of val.
+    # Contents: 10 of ids 10 and 13, 11 of 11, 12 of 12; 10 and 11 are one picture. 13 is of val.
     groups = group_images(
-        np.array([0, 1, 2, 0]), np.array([[0, 1]]), np.array([10, 11, 12, 13]), np.array([True, True, True, False])
+        np.array([10, 11, 12, 10]),
+        np.array([[10, 11]]),
+        np.array([10, 11, 12, 13]),
+        np.array([True, True, True, False]),
     )
     assert groups.group.tolist() == [10, 10, 12, 10]
     assert groups.exact.tolist() == [1, 0, 0, 1]
@@ -76,11 +77,12 @@ def test_the_order_of_the_images_changes_nothing(random: object) -> None:
     rng = np.random.default_rng(0)
     digest = rng.integers(0, 12, (30, 1)).astype(np.uint64).repeat(2, axis=1)
     image_id, training = rng.permutation(100)[:30], rng.random(30) < 0.7
-    pairs = np.array([[0, 1], [1, 2], [2, 5], [5, 6]])
+    names = np.unique(contents(digest, image_id))
+    pairs = names[np.array([[0, 1], [1, 2], [2, 5], [5, 6]])]
     order = np.array(random.sample(range(30), 30))  # type: ignore[attr-defined]
     told = []
     for at in (np.arange(30), order):
-        content, _ = contents(digest[at], image_id[at])
+        content = contents(digest[at], image_id[at])
         groups = group_images(content, pairs, image_id[at], training[at])
         told.append({i: [v[k] for v in vars(groups).values()] for k, i in enumerate(image_id[at].tolist())})
     assert told[0] == told[1]

@@ -1,0 +1,85 @@
+"""Columns of all images put in order with bounded memory: spread over buckets on the disk, each sorted alone."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.storage.arrays import Array, scratch_array
+
+BUCKET_ROWS: Final = 2**18  # about so many rows are sorted at a time
+_SAMPLE_ROWS: Final = 2**16  # of the keys, to tell where one bucket ends
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """The rows of a column, bucket after bucket: keys ascend from one to the next, and equal ones share a bucket."""
+
+    rows: npt.NDArray[np.int64]  # (n,) row numbers on the disk, ascending within a bucket
+    starts: npt.NDArray[np.int64]  # (m + 1,)
+
+    def __iter__(self) -> Iterator[npt.NDArray[np.int64]]:
+        """The rows of each bucket that has any."""
+        for first, last in zip(self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True):
+            if last > first:
+                yield np.array(self.rows[first:last])
+
+
+def in_buckets(key: Array) -> Buckets:
+    """Share the rows of a column out by their keys, BUCKET_ROWS to a bucket.
+
+    A key that crowds has a bucket alone, however many rows carry it.
+
+    Args:
+        key: (n,) numbers without NaN, in memory or on the disk.
+    """
+    blocks = [slice(at, at + BUCKET_ROWS) for at in range(0, len(key), BUCKET_ROWS)]
+    borders = _borders(key)
+    counts = np.zeros(2 * len(borders) + 1, np.int64)
+    for block in blocks:
+        counts += np.bincount(_bucket(borders, key[block]), minlength=len(counts))
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    rows, free = scratch_array((len(key),), np.int64), starts[:-1].copy()
+    for block in blocks:  # a counting sort: each bucket's next rows go where its last ones ended
+        bucket = _bucket(borders, key[block])
+        order = np.argsort(bucket, kind="stable")
+        bucket = bucket[order]
+        rows[free[bucket] + np.arange(len(bucket)) - np.searchsorted(bucket, bucket)] = order + block.start
+        free += np.bincount(bucket, minlength=len(counts))
+    return Buckets(rows, starts)
+
+
+def _borders(key: Array) -> Array:
+    """Distinct keys that part the column into equal shares, as a sample spread evenly over it tells."""
+    buckets = -(-len(key) // BUCKET_ROWS)
+    sample = np.sort(key[:: -(-len(key) // _SAMPLE_ROWS) or 1])
+    return np.unique(sample[np.arange(1, buckets) * len(sample) // max(buckets, 1)])
+
+
+def _bucket(borders: Array, key: Array) -> npt.NDArray[np.int64]:
+    """2k for a key between border k - 1 and border k, 2k + 1 for one that is border k."""
+    return np.asarray(np.searchsorted(borders, key, "left") + np.searchsorted(borders, key, "right"), np.int64)
+
+
+class Spill:
+    """Numbers of which nobody knows how many there will be, collected in a file without a name."""
+
+    def __init__(self, row_shape: tuple[int, ...] = ()) -> None:
+        """Start with none; each is an int64 row of `row_shape`."""
+        self._shape = row_shape
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
+
+    def add(self, found: npt.NDArray[np.int64]) -> None:
+        """Collect (k, *row_shape) more."""
+        self._file.write(np.ascontiguousarray(found, np.int64).data)
+
+    def array(self) -> npt.NDArray[np.int64]:
+        """(n, *row_shape) all of them, mapped; nothing may be added afterwards."""
+        self._file.flush()
+        rows = self._file.tell() // (8 * int(np.prod(self._shape, dtype=np.int64)))
+        if not rows:
+            return np.zeros((0, *self._shape), np.int64)
+        return np.asarray(np.memmap(self._file, np.int64, "r+", shape=(rows, *self._shape)))
