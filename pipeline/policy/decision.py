@@ -66,19 +66,6 @@ def decided(
     )
 
 
-def mean_one(weight: Floats, repeats: Integers) -> npt.NDArray[np.float32]:
-    """Scale weights so that their mean over the images an epoch sees (repeats counted) is 1; unseen images get 0.
-
-    Raises:
-        ValueError: nothing is left to train on.
-    """
-    total = float(np.multiply(weight, repeats, dtype=np.float64).sum())
-    if total <= 0:
-        raise ValueError("this policy leaves nothing to train on: every weight or every repeat count is 0")
-    scale = float(repeats.sum(dtype=np.int64)) / total
-    return np.where(repeats > 0, weight * scale, 0).astype(np.float32)
-
-
 def class_means(value: Floats, class_index: Integers) -> npt.NDArray[np.float64]:
     """(n,) each image's class mean of `value`."""
     count = np.bincount(class_index)

@@ -9,13 +9,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.stages.population import TRAIN, Population, read_population
-from pipeline.storage.arrays import Array, ArrayShards, scratch_array
+from pipeline.storage.arrays import Array, ArrayShards, blocks, scratch_array
 from pipeline.storage.artifacts import Artifact
-from pipeline.storage.tables import part_path, read_part, read_table
+from pipeline.storage.tables import iterate_table, part_path, read_part
 
-BLOCK_IMAGES = 2**18  # whose places are in memory at a time
 SHARD_IMAGES = 50_000  # classes are gathered until a shard has about so many images; a larger class is a shard alone
 
 
@@ -35,13 +35,14 @@ class ClassOrder:
             population: all images of all crawls.
             classes: size of the catalogue.
         """
-        blocks = [slice(at, at + BLOCK_IMAGES) for at in range(0, len(population.split), BLOCK_IMAGES)]
         counts = np.zeros(classes, np.int64)
-        for block in blocks:
+        for block in blocks(len(population.split)):
             counts += np.bincount(population.class_index[_trainable(population, block)], minlength=classes)
         starts = np.concatenate([[0], np.cumsum(counts)])
         members, free = scratch_array((int(starts[-1]),), np.int64), starts[:-1].copy()
-        for block in blocks:  # a counting sort: each class's next images go where its last ones ended
+        for block in blocks(
+            len(population.split)
+        ):  # a counting sort: each class's next images go where its last ones ended
             own = _trainable(population, block)
             own = own[np.argsort(population.class_index[own], kind="stable")]
             label = population.class_index[own]
@@ -72,8 +73,7 @@ class ClassOrder:
     def _in_order(self, column: Array) -> Array:
         """A column of the population, on the disk as that is."""
         found = scratch_array(self.members.shape, column.dtype)
-        for first in range(0, len(found), BLOCK_IMAGES):
-            block = slice(first, first + BLOCK_IMAGES)
+        for block in blocks(len(found)):
             found[block] = column[self.members[block]]
         return found
 
@@ -105,16 +105,28 @@ def stretches(sizes: npt.NDArray[np.integer[Any]]) -> list[range]:
     return [range(first, last) for first, last in itertools.pairwise(edges) if last > first]
 
 
-def read_evidence(artifact: Artifact, order: ClassOrder, columns: Sequence[str]) -> pa.Table:
-    """Some columns of an evidence table, row beside row with `order`.
+def read_column(artifact: Artifact, order: ClassOrder, name: str, missing: int = -1) -> npt.NDArray[Any]:
+    """(t,) one column of whole numbers of an evidence table, row beside row with `order`, on the disk as that is.
+
+    Args:
+        artifact: of the table.
+        order: of the evidence tables.
+        name: of the column.
+        missing: what stands for a null.
 
     Raises:
         ValueError: the table was made of other images.
     """
-    table = read_table(artifact.table("evidence"), ("image_id", *columns))
-    if not np.array_equal(table["image_id"].to_numpy(), order.image_id):
+    found, start = scratch_array((len(order),), np.int64), 0
+    for batch in iterate_table(artifact.table("evidence"), ("image_id", name)):
+        rows = slice(start, start + batch.num_rows)
+        if not np.array_equal(batch["image_id"].to_numpy(), order.image_id[rows]):
+            break
+        found[rows] = pc.fill_null(batch[name], missing).to_numpy()
+        start = rows.stop
+    if start != len(order):
         raise ValueError(f"{artifact.stage} was made of other images than the crawls hold now: make it again")
-    return table.select(list(columns))
+    return found
 
 
 def read_stretch(artifact: Artifact, number: int, order: ClassOrder, rows: slice, columns: Sequence[str]) -> pa.Table:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from pipeline.evidence.folds import fold_of_groups
 from pipeline.stages.classes import ClassOrder, read_stretch, stretches
+from pipeline.storage.arrays import scratch_array
 from pipeline.storage.artifacts import Artifact
 
 
@@ -21,18 +22,16 @@ class Fold:
 
 @dataclass(frozen=True)
 class Eligible:
-    """t usable training images: what keeps them from being trained on, and their doubles."""
+    """t usable training images: what keeps them from being trained on, and their doubles; columns on the disk."""
 
     leak: npt.NDArray[np.bool_]  # (t,) repeats an image of val or test
     held_out: npt.NDArray[np.bool_]  # (t,) of the fold that is left out
     copies: npt.NDArray[np.int32]  # (t,) training images of its duplicate group, at least 1
-    repeated: npt.NDArray[np.int64]  # (d,) positions of those with more than one
-    group: npt.NDArray[np.int64]  # (d,) their duplicate group
+    group: npt.NDArray[np.int64]  # (t,) its duplicate group
 
-    @property
-    def judged(self) -> npt.NDArray[np.bool_]:
-        """(t,) the images that policies decide on."""
-        return ~(self.leak | self.held_out)
+    def judged(self, rows: slice) -> npt.NDArray[np.bool_]:
+        """Which images of a run of rows policies decide on."""
+        return ~(self.leak[rows] | self.held_out[rows])
 
 
 def read_eligible(duplicates: Artifact, order: ClassOrder, held_out: Fold | None) -> Eligible:
@@ -47,17 +46,14 @@ def read_eligible(duplicates: Artifact, order: ClassOrder, held_out: Fold | None
         ValueError: the table was made of other images.
     """
     t = len(order)
-    leak, left_out, copies = np.zeros(t, np.bool_), np.zeros(t, np.bool_), np.ones(t, np.int32)
-    repeated, groups = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    leak, left_out = scratch_array((t,), np.bool_), scratch_array((t,), np.bool_)
+    copies, group = scratch_array((t,), np.int32), scratch_array((t,), np.int64)
     for number, classes in enumerate(stretches(order.sizes)):
         rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
         table = read_stretch(duplicates, number, order, rows, ("leak", "duplicate_group", "training_copies"))
-        group = table["duplicate_group"].to_numpy()
+        group[rows] = table["duplicate_group"].to_numpy()
         leak[rows] = table["leak"].to_numpy()
         copies[rows] = np.maximum(table["training_copies"].to_numpy(), 1)
         if held_out is not None:
-            left_out[rows] = fold_of_groups(group, held_out.folds, held_out.seed) == held_out.number
-        several = np.flatnonzero(copies[rows] > 1)
-        repeated.append(several + rows.start)
-        groups.append(group[several])
-    return Eligible(leak, left_out, copies, np.concatenate(repeated), np.concatenate(groups))
+            left_out[rows] = fold_of_groups(group[rows], held_out.folds, held_out.seed) == held_out.number
+    return Eligible(leak, left_out, copies, group)

@@ -5,6 +5,7 @@ Images that repeat one of val or test (`leak` of the duplicates) are named and g
 training images that are one picture share one image's weight.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from pipeline.stages.classes import ClassOrder
 from pipeline.stages.decisions import Decisions, decide
 from pipeline.stages.eligible import Eligible, Fold, read_eligible
 from pipeline.stages.population import check_ids, check_one_catalogue, listed_paths
+from pipeline.storage.arrays import blocks, scratch_array
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import write_table
 
@@ -93,28 +95,29 @@ class _Rows:
 
     @classmethod
     def of(cls, order: ClassOrder, eligible: Eligible, decisions: Decisions) -> "_Rows":
-        population, members = order.population, order.members
-        why = np.where(population.defect >= 0, population.defect, len(DEFECTS) + population.split).astype(np.int8)
-        why[members] = np.where(eligible.leak, LEAK, np.where(eligible.held_out, HELD_OUT, -1))
-        place = np.full(len(why), -1, np.int32)
-        place[members] = np.where(eligible.judged, np.arange(len(members)), -1)
+        population, listed = order.population, len(order.population.split)
+        place, why = scratch_array((listed,), np.int32), scratch_array((listed,), np.int8)
+        for rows in blocks(listed):
+            defect = population.defect[rows]
+            place[rows], why[rows] = -1, np.where(defect >= 0, defect, len(DEFECTS) + population.split[rows])
+        for rows in blocks(len(order)):
+            own, here = order.members[rows], np.arange(rows.start, rows.stop)
+            why[own] = np.where(eligible.leak[rows], LEAK, np.where(eligible.held_out[rows], HELD_OUT, -1))
+            place[own] = np.where(eligible.judged(rows), here, -1)
         return cls(order, decisions, place, why)
 
 
 def _batches(rows: _Rows, policy: Policy, listings: Sequence[Artifact]) -> Iterator[pa.RecordBatch]:
     schema = manifest_schema(policy)
-    evidence = {
-        name: pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
-        for name, parts in rows.decisions.evidence.items()
-    }
     texts = [pa.array(list(words.texts), pa.string()) for words in rows.decisions.words]
     start = 0
     for paths in listed_paths(listings, BATCH_ROWS):
         span = slice(start, start + len(paths))
         start = span.stop
-        at = pa.array(rows.place[span], mask=rows.place[span] < 0)
+        at = rows.place[span]
         columns = {"path": paths, "reason": _reasons(rows, span, texts), **_decided(rows, span, policy.relabels)}
-        columns |= {name: pc.take(column, at).combine_chunks() for name, column in evidence.items()}
+        for name, column in rows.decisions.evidence.items():
+            columns[name] = pa.array(column.values[at], mask=(at < 0) | ~column.known[at])
         yield pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
 
@@ -153,26 +156,31 @@ def _reasons(rows: _Rows, span: slice, texts: Sequence[pa.Array]) -> pa.Array:
 
 
 def _facts(rows: _Rows, relabels: bool) -> Facts:
-    decisions, kept = rows.decisions, rows.decisions.kept
-    seen = decisions.repeats > 0
-    listed = np.zeros(len(rows.order.sizes), np.bool_)
-    trained = listed.copy()
-    listed[rows.order.population.class_index] = True
-    moved = decisions.suggested[kept] if relabels else np.full(int(kept.sum()), NO_CLASS)
-    trained[np.where(moved == NO_CLASS, rows.order.class_index[kept], moved)] = True
-    total = float(np.multiply(decisions.weight, decisions.repeats, dtype=np.float64).sum())
-    sightings = int(decisions.repeats.sum(dtype=np.int64))
+    decisions, population, labels = rows.decisions, rows.order.population, rows.order.class_index
+    listed, trained = (np.zeros(len(rows.order.sizes), np.bool_) for _ in range(2))
+    count: Counter[str] = Counter()
+    total, lightest, heaviest = 0.0, np.inf, 0.0
+    for span in blocks(len(rows.place)):
+        listed[population.class_index[span]] = True
+        count["trainable"] += int((rows.place[span] >= 0).sum())
+        count["leaks"] += int((rows.unjudged[span] == LEAK).sum())
+    for span in blocks(len(labels)):
+        weight, repeats, suggested = decisions.weight[span], decisions.repeats[span], decisions.suggested[span]
+        kept, moved = decisions.kept(span), relabels & (suggested != NO_CLASS)
+        trained[np.where(moved, suggested, labels[span])[kept]] = True
+        count["kept"] += int(kept.sum())
+        count["suggested"] += int((suggested != NO_CLASS).sum())
+        count["relabelled"] += int((kept & moved).sum())
+        count["images_per_epoch"] += int(repeats.sum(dtype=np.int64))
+        total += float(np.multiply(weight, repeats, dtype=np.float64).sum())
+        lightest = min(lightest, float(weight[repeats > 0].min(initial=np.inf)))
+        heaviest = max(heaviest, float(weight.max(initial=0)))
     return {
         "rows": len(rows.place),
-        "trainable": int((rows.place >= 0).sum()),
-        "leaks": int((rows.unjudged == LEAK).sum()),
-        "kept": int(kept.sum()),
-        "suggested": int((decisions.suggested != NO_CLASS).sum()),
-        "relabelled": int((moved != NO_CLASS).sum()),
-        "images_per_epoch": sightings,
-        "mean_weight": total / sightings,
-        "min_weight": float(decisions.weight[seen].min()),
-        "max_weight": float(decisions.weight[seen].max()),
+        **count,
+        "mean_weight": total / count["images_per_epoch"],
+        "min_weight": lightest,
+        "max_weight": heaviest,
         "classes": int(listed.sum()),
         "classes_without_images": np.flatnonzero(listed & ~trained).tolist(),
     }

@@ -13,6 +13,8 @@ from pipeline.storage.atomic import atomic_file
 
 Array = npt.NDArray[Any]
 
+BLOCK_ROWS = 2**18
+
 
 @contextlib.contextmanager
 def write_array(path: Path, shape: Sequence[int], dtype: npt.DTypeLike) -> Iterator[Array]:
@@ -44,6 +46,11 @@ def scratch_array(shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
         return np.zeros(shape, dtype)
     with tempfile.TemporaryFile() as file:
         return np.asarray(np.memmap(file, np.dtype(dtype), "w+", shape=tuple(map(int, shape))))
+
+
+def blocks(rows: int) -> Iterator[slice]:
+    """Cut columns of `rows` values into runs of BLOCK_ROWS: what is worked at in memory at a time."""
+    return (slice(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS))
 
 
 def open_array(path: Path) -> Array:

@@ -1,32 +1,10 @@
-"""What a decision promises, and how weights become a manifest's."""
+"""What a decision promises, and how it is told in words."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.policy.decision import Decision, Note, class_means, decided, mean_one
+from pipeline.policy.decision import Decision, Note, class_means, decided
 from pipeline.policy.words import about, coarse, note_of, percents, plural
-
-
-def test_mean_one_counts_repeats_and_drops_what_is_not_seen() -> None:
-    weight = mean_one(np.array([1.0, 3.0, 9.0]), np.array([2, 1, 0]))
-    # seen: 1, 1, 3 -> mean 5/3
-    assert weight.tolist() == pytest.approx([0.6, 1.8, 0.0])
-    assert weight.dtype == np.float32
-    with pytest.raises(ValueError, match="leaves nothing to train on"):
-        mean_one(np.array([1.0]), np.array([0]))
-
-
-@given(
-    st.lists(st.tuples(st.floats(0, 1e3, allow_subnormal=False), st.integers(0, 4)), min_size=1).filter(
-        lambda rows: sum(w * r for w, r in rows) > 1e-3
-    )
-)
-def test_the_mean_over_an_epoch_is_one(rows: list[tuple[float, int]]) -> None:
-    weight, repeats = (np.array(column) for column in zip(*rows, strict=True))
-    scaled = mean_one(weight, repeats).astype(np.float64)
-    assert (scaled * repeats).sum() / repeats.sum() == pytest.approx(1, rel=1e-5)
 
 
 def test_class_means_by_hand() -> None:

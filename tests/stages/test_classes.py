@@ -8,6 +8,7 @@ import pytest
 from pipeline.stages import classes
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.stages.population import Population
+from pipeline.storage import arrays
 from tests.stages.tiny_store import two_crawls
 
 
@@ -26,7 +27,7 @@ def population(class_index: list[int], usable: list[bool], split: list[int]) -> 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 100])
 def test_a_class_is_one_slice_in_the_listings_order(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classes, "BLOCK_IMAGES", block)
+    monkeypatch.setattr(arrays, "BLOCK_ROWS", block)
     listed = population([2, 0, 2, 0, 0, 2, 2], [True, True, False, True, True, True, True], [0, 0, 0, 0, 1, 0, 0])
     order = ClassOrder.of(listed, 4)
     assert order.members.tolist() == [1, 3, 0, 5, 6]
@@ -38,7 +39,7 @@ def test_a_class_is_one_slice_in_the_listings_order(block: int, monkeypatch: pyt
 
 
 def test_it_is_the_stable_sort_of_the_trainable_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classes, "BLOCK_IMAGES", 37)
+    monkeypatch.setattr(arrays, "BLOCK_ROWS", 37)
     rng = np.random.default_rng(0)
     label, usable, split = rng.integers(0, 9, 500), rng.random(500) < 0.8, rng.integers(0, 3, 500)
     order = ClassOrder.of(population(label.tolist(), usable.tolist(), split.tolist()), 9)
