@@ -18,6 +18,7 @@ from pipeline.evidence.sampling import hashed_sample
 BLOCK_IMAGES = 8192  # assigned to centres at a time
 
 Integers = npt.NDArray[np.integer[Any]]
+_BLOCK_IMAGES = 2**18  # counted at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,22 +66,27 @@ def confused_pairs(label: Integers, predicted: Integers, classes: int, least_ima
     """Count who is taken for whom.
 
     Args:
-        label: (n,) given labels.
+        label: (n,) given labels, in memory or on the disk.
         predicted: (n,) what a probe that never saw the image calls it; -1 where it says nothing.
         classes: size of the catalogue.
         least_images: classes with fewer images that the probe speaks of are in no pair.
     """
-    known = predicted >= 0
-    count = np.bincount(label[known], minlength=classes)
-    mistaken = known & (predicted != label)
-    given, taken = label[mistaken].astype(np.int64), predicted[mistaken].astype(np.int64)
+    count, (mistakes, times) = np.zeros(classes, np.int64), (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    for start in range(0, len(label), _BLOCK_IMAGES):
+        given, taken = (column[start : start + _BLOCK_IMAGES].astype(np.int64) for column in (label, predicted))
+        count += np.bincount(given[taken >= 0], minlength=classes)
+        mistaken = (taken >= 0) & (taken != given)
+        own = np.unique(given[mistaken] * classes + taken[mistaken], return_counts=True)
+        mistakes, cell = np.unique(np.concatenate([mistakes, own[0]]), return_inverse=True)
+        times = np.bincount(cell, weights=np.concatenate([times, own[1]]), minlength=len(mistakes)).astype(np.int64)
+    given, taken = mistakes // classes, mistakes % classes
     many = (count[given] >= least_images) & (count[taken] >= least_images)
-    given, taken = given[many], taken[many]
-    key = np.minimum(given, taken) * classes + np.maximum(given, taken)
-    cells, pair = np.unique(key, return_inverse=True)
+    given, taken, times = given[many], taken[many], times[many]
+    cells, pair = np.unique(np.minimum(given, taken) * classes + np.maximum(given, taken), return_inverse=True)
     a, b = cells // classes, cells % classes
-    a_as_b = np.bincount(pair[given < taken], minlength=len(cells))
-    b_as_a = np.bincount(pair[given > taken], minlength=len(cells))
+    both = np.zeros((2, len(cells)), np.int64)
+    both[(given > taken).astype(np.int64), pair] = times
+    a_as_b, b_as_a = both
     rate = (a_as_b / count[a] + b_as_a / count[b]) / 2
     order = np.lexsort((b, a, -rate))
     return ConfusedPairs(a[order], b[order], a_as_b[order], b_as_a[order], rate[order])

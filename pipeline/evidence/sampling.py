@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_BLOCK_IDS = 2**18  # hashed at a time
+
 
 def hashed_sample(image_id: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.intp]:
     """The `count` images with the smallest hashes, or all where there are no more.
 
     Args:
-        image_id: (n,) distinct ids.
+        image_id: (n,) distinct ids, in memory or on the disk.
         count: how many to choose.
         seed: another seed, another sample.
 
@@ -19,7 +21,15 @@ def hashed_sample(image_id: npt.NDArray[np.int64], count: int, seed: int) -> npt
     """
     if len(image_id) <= count:
         return np.arange(len(image_id))
-    return np.sort(np.argpartition(_hash(image_id, seed), count)[:count])
+    best, least = np.empty(0, np.intp), np.empty(0, np.uint64)
+    for start in range(0, len(image_id), _BLOCK_IDS):
+        hashed = _hash(image_id[start : start + _BLOCK_IDS], seed)
+        best = np.concatenate([best, np.arange(start, start + len(hashed))])
+        least = np.concatenate([least, hashed])
+        if len(least) > count:
+            chosen = np.argpartition(least, count)[:count]
+            best, least = best[chosen], least[chosen]
+    return np.sort(best)
 
 
 def _hash(image_id: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from pipeline.engine import map_shards
@@ -26,8 +25,8 @@ from pipeline.evidence.confusion import (
     confused_pairs,
 )
 from pipeline.evidence_tables import CONFUSED_GROUPS, CONFUSION, PAIRS
-from pipeline.stages.classes import ClassOrder, read_evidence, stretches
-from pipeline.storage.arrays import ArrayShards, open_array, write_array
+from pipeline.stages.classes import ClassOrder, read_column, stretches
+from pipeline.storage.arrays import ArrayShards, open_array, scratch_array, write_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import part_path, write_table
 
@@ -63,8 +62,7 @@ def make_confusion(
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
-        known = read_evidence(opinion, order, ("predicted_class",))["predicted_class"]
-        predicted = pc.fill_null(known, -1).to_numpy()
+        predicted = read_column(opinion, order, "predicted_class")
         pairs = confused_pairs(order.class_index, predicted, len(order.sizes), settings.least_images)
         groups = confused_groups(pairs, order.sizes, settings)
         pools = _Pools(order, groups)
@@ -128,7 +126,8 @@ def _cluster(
 ) -> npt.NDArray[np.int32]:
     """The joint cluster of every image, -1 without one; batches of groups are shards from number `first` on."""
     workers, on_progress = run
-    joint = np.full(len(pools.order), -1, np.int32)
+    joint = scratch_array((len(pools.order),), np.int32)
+    joint[:] = -1
     for number, batch in enumerate(stretches(pools.sizes)):
         path = _joint_path(draft, number)
         if draft.finished(first + number) is None:

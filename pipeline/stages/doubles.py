@@ -18,13 +18,12 @@ from pipeline.evidence.duplicates import DuplicateSettings, contents
 from pipeline.evidence.hashes import Pairs, block_choices, near_pairs
 from pipeline.evidence.same_picture import same_picture, thumbnails
 from pipeline.stages.population import Population
-from pipeline.storage.arrays import ArrayShards, open_array, scratch_array, write_array
+from pipeline.storage.arrays import ArrayShards, blocks, open_array, scratch_array, write_array
 from pipeline.storage.artifacts import Artifact, Draft
 from pipeline.storage.buckets import Spill, in_buckets
 from pipeline.storage.tables import iterate_table
 
 CHUNK_PAIRS = 262_144  # compared, then kept: what a killed run has compared is not compared again
-BLOCK_IMAGES = 2**18  # whose columns are in memory at a time
 _TASK_PAIRS = 4096  # compared by a thread at a time: it holds the thumbnails of at most twice as many pictures
 _PIXEL_BYTES = 2**26  # of pictures that a thread reads at a time
 
@@ -67,8 +66,8 @@ class Pictures:
     def thumbnails(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Of some of them; their pixels are read a little at a time."""
         step = max(1, _PIXEL_BYTES // int(np.prod(self.pixels.row_shape)))
-        blocks = [chosen[start : start + step] for start in range(0, len(chosen), step)]
-        return np.concatenate([thumbnails(self.pixels.gather(self.shard[own], self.row[own])) for own in blocks])
+        pieces = [chosen[start : start + step] for start in range(0, len(chosen), step)]
+        return np.concatenate([thumbnails(self.pixels.gather(self.shard[own], self.row[own])) for own in pieces])
 
 
 def same_pictures(
@@ -117,8 +116,8 @@ def _candidates(hashes: npt.NDArray[np.uint64], distance: int, workers: int) -> 
 def _by_key(hashes: npt.NDArray[np.uint64], mask: np.uint64) -> Iterator[npt.NDArray[np.int64]]:
     """Positions in buckets; those whose hashes agree in the mask's bits share one."""
     key = scratch_array(hashes.shape, np.uint64)
-    for at in range(0, len(key), BLOCK_IMAGES):
-        key[at : at + BLOCK_IMAGES] = hashes[at : at + BLOCK_IMAGES] & mask
+    for block in blocks(len(key)):
+        key[block] = hashes[block] & mask
     return iter(in_buckets(key))
 
 
@@ -146,8 +145,8 @@ def _confirmed(pictures: Pictures, tolerance: float, pairs: Pairs) -> Pairs:
 def _taken(column: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """Some rows of a column, on the disk as that is."""
     found = scratch_array(rows.shape, column.dtype)
-    for at in range(0, len(rows), BLOCK_IMAGES):
-        found[at : at + BLOCK_IMAGES] = column[rows[at : at + BLOCK_IMAGES]]
+    for block in blocks(len(rows)):
+        found[block] = column[rows[block]]
     return np.asarray(found)
 
 

@@ -18,8 +18,9 @@ from pipeline.evidence.duplicates import DuplicateSettings, Groups, group_images
 from pipeline.evidence_tables import DUPLICATES, GROUPS
 from pipeline.records import SPLITS
 from pipeline.stages.classes import ClassOrder, stretches
-from pipeline.stages.doubles import BLOCK_IMAGES, Pictures, same_pictures
+from pipeline.stages.doubles import Pictures, same_pictures
 from pipeline.stages.population import TRAIN, Population
+from pipeline.storage.arrays import blocks
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.buckets import Spill
 from pipeline.storage.tables import ROW_GROUP_ROWS, part_path, write_table
@@ -94,10 +95,10 @@ def _doubles(
     usable = _usable(population)
     pictures = Pictures.of(population, usable, images)
     pairs = same_pictures(draft, first_shard, pictures, *run)
-    blocks = [slice(at, at + BLOCK_IMAGES) for at in range(0, len(usable), BLOCK_IMAGES)]
-    copied = [pictures.content[own][_is_copy(pictures, population.image_id, usable, own)] for own in blocks]
+    spans = list(blocks(len(usable)))
+    copied = [pictures.content[own][_is_copy(pictures, population.image_id, usable, own)] for own in spans]
     names = np.unique(np.concatenate([pairs.ravel(), *copied]))
-    chosen = [np.flatnonzero(np.isin(pictures.content[own], names)) + own.start for own in blocks]
+    chosen = [np.flatnonzero(np.isin(pictures.content[own], names)) + own.start for own in spans]
     double = np.concatenate([np.zeros(0, np.int64), *chosen])
     at = usable[double]
     training = population.split[at] == TRAIN
@@ -107,8 +108,8 @@ def _doubles(
 def _usable(population: Population) -> npt.NDArray[np.int64]:
     """(u,) positions of the usable images, on the disk."""
     found = Spill()
-    for at in range(0, len(population.usable), BLOCK_IMAGES):
-        found.add(np.flatnonzero(population.usable[at : at + BLOCK_IMAGES]) + at)
+    for block in blocks(len(population.usable)):
+        found.add(np.flatnonzero(population.usable[block]) + block.start)
     return found.array()
 
 

@@ -26,12 +26,14 @@ from pipeline.evidence.neighbours import (
 )
 from pipeline.evidence.sampling import hashed_sample
 from pipeline.stages.classes import ClassOrder
-from pipeline.storage.arrays import Array, ArrayShards, open_array, scratch_array, write_array
+from pipeline.storage.arrays import Array, ArrayShards, blocks, open_array, scratch_array, write_array
+from pipeline.storage.buckets import Spill, in_buckets
 
 BLOCK_ROWS = 8192  # features widened at a time
 QUERY_ROWS = 512  # compared with their candidates at a time
 MOST_CANDIDATES = 65_536  # rows that a block of queries is compared with, above `exact_images`
 HELD_NUMBERS = 2**26  # of 4 bytes that those rows may take: with many dimensions they are fewer
+CELL_NUMBERS = 2**23  # products of images and centres of cells, held by a thread
 TASK_ROWS = 4096  # queries whose neighbours are kept in one file
 RECALL_QUERIES = 256  # images whose neighbours are searched exactly, to know what the cells miss
 
@@ -99,8 +101,28 @@ def lay_out(search: Search, workers: int) -> Layout:
         _write_layout(search, workers, done)
     cells, probes, features = map(open_array, done)
     rows = _by_cell(search, cells)
-    sizes = np.bincount(cells[rows], minlength=int(cells.max(initial=-1)) + 1)
-    return Layout(rows, np.concatenate([[0], np.cumsum(sizes)]), features, probes)
+    return Layout(rows, _starts(cells), features, probes)
+
+
+def _sample(search: Search, rows: npt.NDArray[np.int64]) -> Array:
+    """Those of some images that have a direction, as unit rows on the disk: there are more, the larger the crawl."""
+    found, stop = scratch_array((len(rows), *search.shards.row_shape), np.float32), 0
+    for at in range(0, len(rows), BLOCK_ROWS):
+        units, known = search.units(rows[at : at + BLOCK_ROWS])
+        own = units[known]
+        found[stop : stop + len(own)] = own
+        stop += len(own)
+    return found[:stop]
+
+
+def _starts(cells: Array) -> npt.NDArray[np.int64]:
+    """(m + 1,) where each cell begins."""
+    sizes = np.zeros(1, np.int64)  # of -1, no cell, and then of each
+    for span in blocks(len(cells)):
+        own = np.bincount(cells[span] + 1)
+        sizes = np.pad(sizes, (0, max(0, len(own) - len(sizes))))
+        sizes[: len(own)] += own
+    return np.concatenate([[0], np.cumsum(sizes[1:])])
 
 
 def _write_layout(search: Search, workers: int, paths: list[Path]) -> None:
@@ -108,30 +130,30 @@ def _write_layout(search: Search, workers: int, paths: list[Path]) -> None:
     count = cell_count(total)
     image_id = search.order.image_id
     chosen = hashed_sample(image_id, count * POINTS_PER_CELL, settings.seed)
-    sample, known = search.units(chosen[np.argsort(image_id[chosen])])  # in one order, whatever the crawls' is
-    centres = cell_centres(sample[known], count, settings.seed)
+    centres = cell_centres(_sample(search, chosen[np.argsort(image_id[chosen])]), count, settings.seed)
     cells = scratch_array((total,), np.int32)
     probes = scratch_array((total, min(settings.probes, len(centres))), np.int32)
-    blocks = [slice(at, at + BLOCK_ROWS) for at in range(0, total, BLOCK_ROWS)]
+    step = min(BLOCK_ROWS, max(1, CELL_NUMBERS // count))
 
     def assign(block: slice) -> None:
         units, known = search.units(block)
         probes[block] = nearest_cells(units, centres, settings.probes)
         cells[block] = np.where(known, probes[block, 0], -1)
 
-    for _ in map_shards(assign, blocks, workers):
+    for _ in map_shards(assign, (slice(at, at + step) for at in range(0, total, step)), workers):
         pass
     rows = _by_cell(search, cells)
     place = scratch_array((total,), np.int64)
     place[:] = -1
-    place[rows] = np.arange(len(rows))
+    for span in blocks(len(rows)):
+        place[rows[span]] = np.arange(span.start, span.stop)
     with write_array(paths[0], cells.shape, np.int32) as stored:
         stored[:] = cells
     with (
         write_array(paths[2], (len(rows), search.shards.row_shape[0]), np.float16) as features,  # published last
         write_array(paths[1], (len(rows), probes.shape[1]), np.int32) as asked,
     ):
-        for block in blocks:
+        for block in (slice(at, at + BLOCK_ROWS) for at in range(0, total, BLOCK_ROWS)):
             laid = place[block] >= 0
             asked[place[block][laid]] = probes[block][laid]
             features[place[block][laid]] = search.order.gather(search.shards, block)[laid]
@@ -139,8 +161,11 @@ def _write_layout(search: Search, workers: int, paths: list[Path]) -> None:
 
 def _by_cell(search: Search, cells: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
     """Rows of the images that have a cell, by cell and then id: equally near images are told in that order."""
-    rows = np.flatnonzero(cells >= 0)
-    return rows[np.lexsort((search.order.image_id[rows], cells[rows]))]
+    found = Spill()
+    for own in in_buckets(cells):
+        known = own[cells[own] >= 0]
+        found.add(known[np.lexsort((search.order.image_id[known], cells[known]))])
+    return found.array()
 
 
 def search_all(search: Search, layout: Layout, workers: int, on_progress: Callable[[int], None]) -> list[Path]:
@@ -195,7 +220,10 @@ def recall(search: Search, layout: Layout, found: npt.NDArray[np.int64]) -> floa
         layout: how.
         found: (t, k) neighbours of every image, in the order of the evidence tables.
     """
-    rows = layout.rows[hashed_sample(search.order.image_id[layout.rows], RECALL_QUERIES, search.settings.seed)]
+    laid = scratch_array(layout.rows.shape, np.int64)
+    for span in blocks(len(laid)):
+        laid[span] = search.order.image_id[layout.rows[span]]
+    rows = layout.rows[hashed_sample(laid, RECALL_QUERIES, search.settings.seed)]
     queries, _ = search.units(rows)
     k = search.settings.k
     best = np.full((len(rows), k), -1, np.int64)

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.engine import map_shards
 from pipeline.evidence.neighbours import NeighbourSettings, agreement
 from pipeline.evidence_tables import NEAREST, NEIGHBOURS
-from pipeline.stages.classes import ClassOrder, read_evidence, stretches
+from pipeline.stages.classes import ClassOrder, read_column, stretches
 from pipeline.stages.neighbour_search import Layout, Search, lay_out, recall, search_all
 from pipeline.storage.arrays import Array, ArrayShards, open_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
@@ -54,7 +54,7 @@ def make_neighbours(
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
-        group = read_evidence(duplicates, order, ("duplicate_group",))["duplicate_group"].to_numpy()
+        group = read_column(duplicates, order, "duplicate_group")
         shards = ArrayShards([artifact.table("features") for artifact in features])
         search = Search(order, shards, group, settings, draft.folder / "scratch")
         with threadpool_limits(1):  # one block a thread

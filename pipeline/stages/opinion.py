@@ -18,9 +18,9 @@ from pipeline.evidence.confident import Opinions, class_thresholds, confident_cl
 from pipeline.evidence.folds import fold_of_groups
 from pipeline.evidence.probe import OpinionSettings, Probe
 from pipeline.evidence_tables import CLASS_OPINION, JOINT, OPINION
-from pipeline.stages.classes import ClassOrder, read_evidence, stretches
+from pipeline.stages.classes import ClassOrder, read_column, stretches
 from pipeline.stages.probing import FoldedImages, probabilities, read_probes, train_probes, write_probes
-from pipeline.storage.arrays import ArrayShards
+from pipeline.storage.arrays import ArrayShards, blocks, scratch_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import part_path, write_table
 
@@ -60,15 +60,21 @@ def make_opinion(
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
-        group = read_evidence(duplicates, order, ("duplicate_group",))["duplicate_group"]
-        fold = fold_of_groups(group.to_numpy(), settings.folds, settings.seed)
-        del group
+        fold = _folds(read_column(duplicates, order, "duplicate_group"), settings)
         shards = ArrayShards([artifact.table("features") for artifact in features])
         with threadpool_limits(1):  # sums would depend on how the libraries' own threads share them out
             return _judge(draft, FoldedImages(order, shards, fold), settings, workers, on_progress)
 
     wanted = identity(STAGE, CODE_VERSION, settings, inputs_of([*listings, *images, *features, duplicates]))
     return store.make(STAGE, WHOLE, wanted, build)
+
+
+def _folds(group: npt.NDArray[np.int64], settings: OpinionSettings) -> npt.NDArray[np.int32]:
+    """(t,) the fold of each image, on the disk as the groups are."""
+    fold = scratch_array(group.shape, np.int32)
+    for block in blocks(len(group)):
+        fold[block] = fold_of_groups(group[block], settings.folds, settings.seed)
+    return np.asarray(fold)
 
 
 def _judge(

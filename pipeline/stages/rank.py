@@ -12,11 +12,12 @@ from pipeline.engine import map_shards
 from pipeline.evidence.rank import RankSettings, merged_position, top_ranked
 from pipeline.evidence_tables import RANK
 from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.storage.arrays import scratch_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import iterate_table, part_path, write_table
 
 STAGE = "evidence-rank"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 _LAST_QUERY = np.iinfo(np.int32).max  # where the listing names no query: after those it names
 
 
@@ -42,19 +43,20 @@ def make_rank(
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
-        rank, query_id = (values[order.members] for values in _read(listings, len(order.population.image_id)))
+        rank, query_id = _read(listings, len(order.population.image_id))
         tasks = [(k, task) for k, task in enumerate(stretches(order.sizes)) if draft.finished(k) is None]
         for done in map_shards(partial(_write, draft, order, (rank, query_id), settings), tasks, workers):
             on_progress(done)
-        return {"images": len(order), "ranked": int((rank > 0).sum()), "top": settings.top}
+        ranked = sum((draft.finished(k) or {})["ranked"] for k, _ in enumerate(stretches(order.sizes)))
+        return {"images": len(order), "ranked": ranked, "top": settings.top}
 
     wanted = identity(STAGE, CODE_VERSION, settings, inputs_of([*listings, *images]))
     return store.make(STAGE, WHOLE, wanted, build)
 
 
 def _read(listings: Sequence[Artifact], images: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Rank (0 without one) and query of all listed images, (images,) each, a few rows of the listing at a time."""
-    rank, query_id = np.empty(images, np.int32), np.empty(images, np.int32)
+    """Rank (0 without one) and query of all listed images, (images,) each, on the disk."""
+    rank, query_id = scratch_array((images,), np.int32), scratch_array((images,), np.int32)
     start = 0
     for batch in _batches(listings):
         rows = slice(start, start + batch.num_rows)
@@ -78,13 +80,14 @@ def _write(
 ) -> int:
     number, classes = task
     rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
-    rank, query_id = found
-    position = merged_position(order.class_index[rows], rank[rows], query_id[rows], order.image_id[rows])
+    rank, query_id = (values[order.members[rows]] for values in found)
+    position = merged_position(order.class_index[rows], rank, query_id, order.image_id[rows])
     columns = {
         "image_id": order.image_id[rows],
         "position": pa.array(position, mask=position == 0),
         "top_ranked": top_ranked(position, settings),
     }
     path = part_path(draft.table("evidence"), number)
-    draft.finish(number, {path: write_table(path, RANK, [pa.table(columns, schema=RANK)])})
+    written = write_table(path, RANK, [pa.table(columns, schema=RANK)])
+    draft.finish(number, {path: written}, {"ranked": int((rank > 0).sum())})
     return len(position)

@@ -6,9 +6,10 @@ together therefore depends on the crawls alone: not on the workers, and not on w
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,9 @@ from pipeline.evidence.semantic import Encode, Encoder, class_text
 from pipeline.evidence.vocabulary import says_something, vocabulary
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.stages.texts import ListedTexts, make_texts, read_class_words, read_sample, text_hashes
-from pipeline.storage.arrays import write_array
+from pipeline.storage.arrays import scratch_array, write_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.buckets import in_buckets
 
 STAGE: Final = "text-vectors"
 CODE_VERSION: Final = "1"
@@ -55,18 +57,18 @@ def make_text_vectors(
         order = ClassOrder.read(listings, images)
         tasks = [(k, _rows(order, classes)) for k, classes in enumerate(stretches(order.sizes))]
         listed = ListedTexts(listings)
-        owner = _owners(order, listed, [rows for _, rows in tasks], workers)
+        owners = _Owners.of(order, listed, [rows for _, rows in tasks], workers)
         left = [task for task in tasks if draft.finished(task[0]) is None]
         encode = encoder.open()
         if draft.finished(len(tasks)) is None:
             texts = [class_text(own) for own in read_class_words(listings[0])]
             draft.finish(len(tasks), _write(draft, "classes", 0, encode(texts)))
-        for rows in map_shards(partial(_encode_stretch, draft, order, listed, owner, encode), left, workers):
+        for rows in map_shards(partial(_encode_stretch, draft, (order, listed, owners), encode), left, workers):
             on_progress(rows)
         return {
             "images": len(order),
-            "distinct": int((owner == np.arange(len(owner))).sum()),
-            "unknown": int((owner < 0).sum()),
+            "distinct": owners.distinct,
+            "unknown": owners.unknown,
         }
 
     told = {"encoder": encoder.identity}
@@ -90,38 +92,49 @@ def _rows(order: ClassOrder, classes: range) -> slice:
     return slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
 
 
-def _owners(order: ClassOrder, listed: ListedTexts, pieces: Sequence[slice], workers: int) -> npt.NDArray[np.int64]:
-    """(t,) the first image with the same text; -1 where the text says nothing."""
+@dataclass(frozen=True)
+class _Owners:
+    """Which vector each of t images has."""
 
-    def hashes(rows: slice) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-        texts = listed.take(order.members[rows])
-        return text_hashes(texts), says_something(texts)
+    owner: npt.NDArray[np.int64]  # (t,) the first image with the same text; -1 where the text says nothing
+    vector: npt.NDArray[np.int64]  # (t,) the number of the vector, for images that own one
+    distinct: int
+    unknown: int
 
-    found = list(map_shards(hashes, pieces, workers))
-    hashed = np.concatenate([np.zeros(0, np.uint64), *(part[0] for part in found)])
-    says = np.concatenate([np.zeros(0, np.bool_), *(part[1] for part in found)])
-    _, first, same = np.unique(hashed, return_index=True, return_inverse=True)
-    return np.where(says, first[same], -1)
+    @classmethod
+    def of(cls, order: ClassOrder, listed: ListedTexts, pieces: Sequence[slice], workers: int) -> Self:
+        """Tell the texts of all stretches apart; the columns lie on the disk."""
+        hashed, owner, vector = (scratch_array((len(order),), dtype) for dtype in (np.uint64, np.int64, np.int64))
+        says = scratch_array((len(order),), np.bool_)
+
+        def read(rows: slice) -> None:
+            texts = listed.take(order.members[rows])
+            hashed[rows], says[rows] = text_hashes(texts), says_something(texts)
+
+        for _ in map_shards(read, pieces, workers):
+            pass
+        for own in in_buckets(hashed):
+            _, first, same = np.unique(hashed[own], return_index=True, return_inverse=True)
+            owner[own] = np.where(says[own], own[first[same]], -1)
+        distinct = unknown = 0
+        for rows in pieces:
+            owns = owner[rows] == np.arange(rows.start, rows.stop)
+            vector[rows] = distinct + np.cumsum(owns) - 1
+            distinct, unknown = distinct + int(owns.sum()), unknown + int((owner[rows] < 0).sum())
+        return cls(owner, vector, distinct, unknown)
 
 
 def _encode_stretch(
-    draft: Draft,
-    order: ClassOrder,
-    listed: ListedTexts,
-    owner: npt.NDArray[np.int64],
-    encode: Encode,
-    task: tuple[int, slice],
+    draft: Draft, read: tuple[ClassOrder, ListedTexts, _Owners], encode: Encode, task: tuple[int, slice]
 ) -> int:
-    number, rows = task
-    owns = owner == np.arange(len(owner))
-    number_of = np.cumsum(owns) - 1
-    texts = listed.take(order.members[rows])
-    vectors = encode(texts.filter(pa.array(owns[rows])).to_pylist())
-    mine = owner[rows]
-    pointers = np.where(mine >= 0, number_of[mine], -1)
+    (order, listed, owners), (number, rows) = read, task
+    owner = np.array(owners.owner[rows])
+    owns = owner == np.arange(rows.start, rows.stop)
+    vectors = encode(listed.take(order.members[rows]).filter(pa.array(owns)).to_pylist())
+    pointers = np.where(owner >= 0, owners.vector[owner], -1)
     files = _write(draft, "vectors", number, vectors.astype(np.float16)) | _write(draft, "pointers", number, pointers)
     draft.finish(number, files)
-    return len(mine)
+    return len(owner)
 
 
 def _write(draft: Draft, table: str, number: int, values: npt.NDArray[Any]) -> dict[Path, int]:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.storage.arrays import Array, scratch_array
+from pipeline.storage.arrays import Array, blocks, scratch_array
 
 BUCKET_ROWS: Final = 2**18  # about so many rows are sorted at a time
 _SAMPLE_ROWS: Final = 2**16  # of the keys, to tell where one bucket ends
@@ -36,14 +36,13 @@ def in_buckets(key: Array) -> Buckets:
     Args:
         key: (n,) numbers without NaN, in memory or on the disk.
     """
-    blocks = [slice(at, at + BUCKET_ROWS) for at in range(0, len(key), BUCKET_ROWS)]
     borders = _borders(key)
     counts = np.zeros(2 * len(borders) + 1, np.int64)
-    for block in blocks:
+    for block in blocks(len(key)):
         counts += np.bincount(_bucket(borders, key[block]), minlength=len(counts))
     starts = np.concatenate([[0], np.cumsum(counts)])
     rows, free = scratch_array((len(key),), np.int64), starts[:-1].copy()
-    for block in blocks:  # a counting sort: each bucket's next rows go where its last ones ended
+    for block in blocks(len(key)):  # a counting sort: each bucket's next rows go where its last ones ended
         bucket = _bucket(borders, key[block])
         order = np.argsort(bucket, kind="stable")
         bucket = bucket[order]

@@ -17,9 +17,9 @@ from pipeline.evidence.duplicates import DuplicateSettings
 from pipeline.evidence.same_picture import same_picture
 from pipeline.evidence_tables import DUPLICATES, GROUPS
 from pipeline.records import CLASSES, IMAGES, LISTING
-from pipeline.stages import classes, doubles, duplicates
+from pipeline.stages import classes, doubles
 from pipeline.stages.duplicates import make_duplicates
-from pipeline.storage import buckets
+from pipeline.storage import arrays, buckets
 from pipeline.storage.arrays import write_array
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
 from pipeline.storage.tables import part_paths, read_table, write_table
@@ -175,8 +175,7 @@ def test_workers_and_sizes_of_pieces_change_nothing(
     monkeypatch.setattr(doubles, "CHUNK_PAIRS", 2)
     monkeypatch.setattr(doubles, "_TASK_PAIRS", 1)
     monkeypatch.setattr(doubles, "_PIXEL_BYTES", 1)
-    monkeypatch.setattr(doubles, "BLOCK_IMAGES", 3)
-    monkeypatch.setattr(duplicates, "BLOCK_IMAGES", 3)
+    monkeypatch.setattr(arrays, "BLOCK_ROWS", 3)
     monkeypatch.setattr(buckets, "BUCKET_ROWS", 2)
     one, many = (made(two_crawls(tmp_path / str(n)), workers=n) for n in (1, workers))
     assert rows(one) == whole
