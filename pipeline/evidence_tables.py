@@ -169,6 +169,22 @@ FUSED: Final = _table(
     _sure("class_right_share", pa.float32()),  # of its class's images, as estimated
 )
 
+#: `evidence-fused`, folder `moves/`, in the order of the evidence tables: what was added up to the log odds of
+#: `right_probability`, before a verdict on the image itself. A view that knows nothing of it adds nothing: null.
+MOVES: Final = _table(
+    _sure("query_odds", pa.float32()),  # where it begins: the share of its query's results that are right
+    pa.field("picture_odds", pa.float32()),  # neighbours, opinion and aum
+    pa.field("text_odds", pa.float32()),  # keyword and semantic
+    pa.field("rank_odds", pa.float32()),
+)
+
+#: `evidence-fused`, folder `judged/`: the images that a person looked at, and what is said of them without that.
+JUDGED: Final = _table(
+    _sure("right", pa.bool_()),  # the verdict
+    _sure("held_out_probability", pa.float32()),  # by the verdicts on other pictures alone, in five folds
+    _sure("unaided_probability", pa.float32()),  # by no verdict at all
+)
+
 #: `evidence-fused`, folder `queries/`: how far the results of each query can be trusted.
 QUERY_TRUST: Final = pa.schema(
     [

@@ -100,9 +100,13 @@ class Mixture:
         label = seen.class_of[seen.query[rows]]
         return np.stack([self.ratio[view, label, at[:, view]] for view in range(len(self.ratio))], axis=1)
 
+    def odds(self, seen: Seen, rows: slice) -> Floats:
+        """(rows, 1 + V) what the query's share and each view add to the log odds that the label is right."""
+        return np.column_stack([log_odds(self.query_share)[seen.query[rows]], self.evidence(seen, rows)])
+
     def probability(self, seen: Seen, rows: slice) -> Floats:
         """(rows,) that the label is right."""
-        return logistic(self.evidence(seen, rows).sum(axis=1) + log_odds(self.query_share)[seen.query[rows]])
+        return logistic(self.odds(seen, rows).sum(axis=1))
 
 
 def log_odds(share: Floats) -> Floats:

@@ -8,6 +8,7 @@ is as a whole: those are the last two terms, one offset for each (a mixed-effect
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +28,17 @@ class Correction:
         """(n,) that the labels are right."""
         return np.asarray(features @ self.slopes + self.query[query] + self.group[label])
 
-    def probability(self, mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], rows: slice) -> Floats:
-        """(rows,) that the labels are right; `scores` are those of the rows."""
+    def odds(self, mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], rows: slice) -> Floats:
+        """(rows, 1 + V) what the query and class, and each view, add to the log odds; `scores` are the rows'."""
         query = seen.query[rows]
-        return logistic(self.log_odds(_features(mixture, seen, scores, rows), query, seen.class_of[query]))
+        slope, share, constant = self.slopes[:3]
+        start = constant + share * log_odds(mixture.query_share)[query] + self.query[query]
+        views = slope * mixture.evidence(seen, rows) + self.slopes[3:] * _spread(scores)
+        return np.column_stack([start + self.group[seen.class_of[query]], views])
+
+    def probability(self, mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], rows: slice) -> Floats:
+        """(rows,) that the labels are right."""
+        return logistic(self.odds(mixture, seen, scores, rows).sum(axis=1))
 
 
 def correct(mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> Correction:
@@ -65,9 +73,37 @@ def correct(mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], right
     return unpacked(minimize(loss, prior, jac=True, method="L-BFGS-B", options={"maxiter": 1000}).x)
 
 
+def held_out(
+    mixture: Mixture,
+    seen: Seen,
+    scores: npt.NDArray[np.float32],
+    right: npt.NDArray[np.bool_],
+    fold: npt.NDArray[np.integer[Any]],
+) -> Floats:
+    """(m,) how likely each verified label is by what verdicts of other folds teach: its own may judge it.
+
+    Args:
+        mixture: learnt without the verdicts.
+        seen: the m verified images alone.
+        scores: (m, V) of their views.
+        right: (m,) the verdicts.
+        fold: (m,) of each image; those that are one picture share a fold.
+    """
+    found = np.empty(len(right))
+    for number in np.unique(fold):
+        own, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        taught = correct(mixture, seen.only(others), scores[others], right[others])
+        found[own] = taught.probability(mixture, seen.only(own), scores[own], slice(None))
+    return found
+
+
 def _features(mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], rows: slice) -> Floats:
     """(rows, 2 + 1 + V): evidence, log odds of the query's share, one, scores of variance about 1; 0 where unknown."""
     evidence = mixture.evidence(seen, rows).sum(axis=1)
     share = log_odds(mixture.query_share)[seen.query[rows]]
-    spread = np.nan_to_num((scores.astype(np.float64) - 0.5) * np.sqrt(12))
-    return np.column_stack([evidence, share, np.ones(len(evidence)), spread])
+    return np.column_stack([evidence, share, np.ones(len(evidence)), _spread(scores)])
+
+
+def _spread(scores: npt.NDArray[np.float32]) -> Floats:
+    """Scores of variance about 1; 0 where unknown."""
+    return np.asarray(np.nan_to_num((scores.astype(np.float64) - 0.5) * np.sqrt(12)), np.float64)

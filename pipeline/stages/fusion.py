@@ -14,21 +14,23 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.engine import map_shards
-from pipeline.evidence.fusion import FusionSettings, Mixture, Seen, fit_mixture
+from pipeline.evidence.folds import fold_of_groups
+from pipeline.evidence.fusion import FusionSettings, Mixture, Seen, fit_mixture, logistic
 from pipeline.evidence.fusion_classes import NAMED, NO_CLASS, likeliest_class
-from pipeline.evidence.fusion_verified import Correction, correct
-from pipeline.evidence.fusion_views import SOURCES, Scale, first_guess
+from pipeline.evidence.fusion_verified import Correction, correct, held_out
+from pipeline.evidence.fusion_views import SOURCES, UNKNOWN, VIEWS, Scale, first_guess
 from pipeline.evidence.sampling import hashed_sample
-from pipeline.evidence_tables import CLASS_TRUST, FUSED, QUERY_TRUST
+from pipeline.evidence_tables import CLASS_TRUST, FUSED, JUDGED, MOVES, QUERY_TRUST
 from pipeline.stages.classes import ClassOrder
 from pipeline.stages.fusion_tables import NO_QUERY, Queries, Tables, Task, Verified
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-fused"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 SAMPLE_IMAGES = 200_000
 SAMPLE_SEED = 0
+FOLDS, FOLD_SEED = 5, 0  # by which verdicts are held out to be compared with what others teach
 
 
 def make_fused(
@@ -53,7 +55,8 @@ def make_fused(
         on_progress: called with the number of images just done.
 
     Returns:
-        Beside `evidence/` (FUSED): `queries/` (QUERY_TRUST) and `classes/` (CLASS_TRUST).
+        Beside `evidence/` (FUSED): `moves/` (MOVES), `queries/` (QUERY_TRUST), `classes/` (CLASS_TRUST) and `judged/`
+        (JUDGED).
 
     Raises:
         NotMadeError: one of the tables has not been made.
@@ -90,6 +93,9 @@ class _Fused:
     weight: npt.NDArray[np.float32]  # (t,) what each counts
     query_share: npt.NDArray[np.float64]  # (Q,)
     class_share: npt.NDArray[np.float64]  # (C,) NaN for a class without images
+    odds: Callable[[Task], npt.NDArray[np.float64]]  # (rows, 1 + V) of a stretch: what makes up the log odds
+    bins: npt.NDArray[np.uint8]  # (t, V)
+    judged: pa.Table  # JUDGED
     facts: Facts
 
 
@@ -103,9 +109,17 @@ def _fuse(
     seen = Seen(bins, queries.of, weight, queries.class_of, len(order.sizes))
     mixture = fit_mixture(seen, guess, settings)
     rows, verdict = _verdicts(order, verified)
-    correction = _correction(evidence, scale, mixture, seen, (rows, verdict)) if len(rows) else None
-    judge = partial(_judge, evidence, scale, mixture, seen, correction)
-    right = np.concatenate(list(map_shards(judge, evidence.tasks, workers)))
+    scores = _of_rows(evidence, rows, lambda task: scale.scores(evidence.margins(task)), (0, len(VIEWS)))
+    correction = correct(mixture, seen.only(rows), scores, verdict) if len(rows) else None
+    odds = partial(_odds, evidence, scale, mixture, seen, correction)
+    right = np.concatenate(list(map_shards(lambda task: _likely(odds(task)), evidence.tasks, workers)))
+    fold = fold_of_groups(_of_rows(evidence, rows, evidence.groups, (0,)), FOLDS, FOLD_SEED)
+    judged = {
+        "image_id": order.image_id[rows],
+        "right": verdict,
+        "held_out_probability": held_out(mixture, seen.only(rows), scores, verdict, fold).astype(np.float32),
+        "unaided_probability": mixture.probability(seen.only(rows), slice(None)).astype(np.float32),
+    }
     right[rows] = verdict
     facts = {
         "right_share": float(np.average(right, weights=weight)) if len(right) else None,
@@ -114,7 +128,8 @@ def _fuse(
         "verified": len(rows),
     }
     query_share = _means(right, weight, queries.of, len(queries.class_of))
-    return _Fused(right, weight, query_share, _means(right, weight, order.class_index, len(order.sizes)), facts)
+    class_share = _means(right, weight, order.class_index, len(order.sizes))
+    return _Fused(right, weight, query_share, class_share, odds, bins, pa.table(judged, schema=JUDGED), facts)
 
 
 def _scale(evidence: Tables, settings: FusionSettings, workers: int) -> Scale:
@@ -149,28 +164,29 @@ def _verdicts(order: ClassOrder, verified: Verified | None) -> tuple[npt.NDArray
     return rows, verified.right[by][at[rows]]
 
 
-def _correction(
-    evidence: Tables, scale: Scale, mixture: Mixture, seen: Seen, verdicts: tuple[npt.NDArray[np.int64], Any]
-) -> Correction:
-    rows, right = verdicts
-    scores = [np.empty((0, seen.bins.shape[1]), np.float32)]
+def _of_rows(
+    evidence: Tables, rows: npt.NDArray[np.int64], read: Callable[[Task], npt.NDArray[Any]], empty: tuple[int, ...]
+) -> npt.NDArray[Any]:
+    """What `read` has of some rows, ascending; only the stretches that hold one are read."""
+    found = []
     for task in evidence.tasks:
         first, last = np.searchsorted(rows, (task[1].start, task[1].stop))
         if last > first:
-            own = rows[first:last] - task[1].start
-            scores.append(scale.scores(evidence.margins(task)[own]))
-    return correct(mixture, seen.only(rows), np.concatenate(scores), right)
+            found.append(read(task)[rows[first:last] - task[1].start])
+    return np.concatenate(found) if found else np.empty(empty)
 
 
-def _judge(
+def _odds(
     evidence: Tables, scale: Scale, mixture: Mixture, seen: Seen, correction: Correction | None, task: Task
-) -> npt.NDArray[np.float32]:
-    """(rows,) that the labels of a stretch are right."""
-    rows = task[1]
+) -> npt.NDArray[np.float64]:
+    """(rows, 1 + V) what makes up the log odds that the labels of a stretch are right."""
     if correction is None:
-        return mixture.probability(seen, rows).astype(np.float32)
-    scores = scale.scores(evidence.margins(task))
-    return correction.probability(mixture, seen, scores, rows).astype(np.float32)
+        return mixture.odds(seen, task[1])
+    return correction.odds(mixture, seen, scale.scores(evidence.margins(task)), task[1])
+
+
+def _likely(odds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    return logistic(odds.sum(axis=1)).astype(np.float32)
 
 
 def _means(
@@ -200,8 +216,15 @@ def _write(draft: Draft, evidence: Tables, queries: Queries, fused: _Fused, task
         "query_right_share": fused.query_share[queries.of[rows]].astype(np.float32),
         "class_right_share": fused.class_share[order.class_index[rows]].astype(np.float32),
     }
-    path = part_path(draft.table("evidence"), number)
-    draft.finish(number, {path: write_table(path, FUSED, [pa.table(columns, schema=FUSED)])})
+    query, *views = fused.odds(task).T.astype(np.float32)
+    unknown = (fused.bins[rows] == UNKNOWN).T
+    moves = {"image_id": order.image_id[rows], "query_odds": query}
+    moves |= {f"{name}_odds": pa.array(view, mask=mask) for name, view, mask in zip(VIEWS, views, unknown, strict=True)}
+    files = {}
+    for name, schema, told in (("evidence", FUSED, columns), ("moves", MOVES, moves)):
+        path = part_path(draft.table(name), number)
+        files[path] = write_table(path, schema, [pa.table(told, schema=schema)])
+    draft.finish(number, files)
     return images
 
 
@@ -223,7 +246,8 @@ def _write_trust(
         "images": order.sizes[present],
         "right_share": fused.class_share[present],
     }
-    files = {}
+    judged = draft.table("judged") / "part-00000.parquet"
+    files = {judged: write_table(judged, JUDGED, [fused.judged])}
     for name, schema, columns in (("queries", QUERY_TRUST, of_query), ("classes", CLASS_TRUST, of_class)):
         path = part_path(draft.table(name), 0)
         files[path] = write_table(path, schema, [pa.table(columns, schema=schema)])

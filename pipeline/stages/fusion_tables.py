@@ -69,11 +69,18 @@ class Tables:
         """(rows, sources) what each says of a stretch."""
         return margins(self.columns(task), self.sources)
 
+    def groups(self, task: Task) -> npt.NDArray[np.int64]:
+        """(rows,) duplicate groups of a stretch."""
+        number, rows = task
+        return np.asarray(self._doubles(number, rows, "duplicate_group"), np.int64)
+
     def counts(self, task: Task) -> npt.NDArray[np.float32]:
         """What each image counts: those that are one picture count as one together."""
         number, rows = task
-        copies = read_stretch(self.duplicates, number, self.order, rows, ("training_copies",))["training_copies"]
-        return np.asarray(1 / np.maximum(copies.to_numpy(), 1), np.float32)
+        return np.asarray(1 / np.maximum(self._doubles(number, rows, "training_copies"), 1), np.float32)
+
+    def _doubles(self, number: int, rows: slice, column: str) -> npt.NDArray[Any]:
+        return np.asarray(read_stretch(self.duplicates, number, self.order, rows, (column,))[column].to_numpy())
 
 
 @dataclass(frozen=True)

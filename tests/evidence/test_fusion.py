@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.evidence import fusion
 from pipeline.evidence.fusion import FusionSettings, Mixture, Seen, fit_mixture, logistic
-from pipeline.evidence.fusion_verified import correct
+from pipeline.evidence.fusion_verified import correct, held_out
 from pipeline.evidence.fusion_views import UNKNOWN
 
 SHARES = (0.95, 0.2, 0.7, 0.9, 0.5, 1.0)  # of right labels, by query
@@ -182,3 +182,16 @@ def test_the_correction_is_the_mode_of_its_posterior() -> None:
 
 def test_logistic_does_not_overflow() -> None:
     assert logistic(np.array([-1e6, 0, 1e6])).tolist() == [0, 0.5, 1]
+
+
+def test_a_verdict_is_judged_without_its_fold() -> None:
+    seen, right, guess = made_up(400)
+    found = fit_mixture(seen, guess, SETTINGS)
+    own, fold = seen.only(np.arange(60)), np.arange(60) % 3
+    scores = scores_of(own)
+    judged = held_out(found, own, scores, right[:60], fold)
+    others = np.flatnonzero(fold != 1)
+    taught = correct(found, own.only(others), scores[others], right[others])
+    assert judged[fold == 1] == pytest.approx(taught.probability(found, own, scores, slice(None))[fold == 1])
+    turned = np.where(fold == 1, ~right[:60], right[:60])
+    assert held_out(found, own, scores, turned, fold)[fold == 1] == pytest.approx(judged[fold == 1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.evidence.fusion import FusionSettings
-from pipeline.evidence_tables import CLASS_TRUST, FUSED, QUERY_TRUST
+from pipeline.evidence_tables import CLASS_TRUST, FUSED, JUDGED, MOVES, QUERY_TRUST
 from pipeline.stages import classes
 from pipeline.stages.fusion import make_fused
 from pipeline.stages.fusion_tables import Verified
@@ -126,6 +126,43 @@ def test_sources_that_are_not_there_are_not_asked(tmp_path: Path) -> None:
     alone = make_fused(store, CRAWLS, ["rank"], SETTINGS, workers=1)
     rows = read_table(alone.table("evidence")).to_pylist()
     assert all(0 < row["right_probability"] < 1 for row in rows)
+
+
+@pytest.mark.parametrize("seen", [None, Verified(np.array([100, 103]), np.array([True, False]))], ids=["none", "two"])
+def test_moves_add_up_to_the_probability(tmp_path: Path, seen: Verified | None) -> None:
+    artifact = make_fused(ready(tmp_path), CRAWLS, NAMES, SETTINGS, seen, workers=1)
+    moves = read_table(artifact.table("moves"))
+    assert moves.schema.equals(MOVES)
+    rows = read_table(artifact.table("evidence")).to_pylist()
+    for row, move in zip(rows, moves.to_pylist(), strict=True):
+        assert row["image_id"] == move.pop("image_id")
+        if row["image_id"] not in (100, 103):
+            assert 1 / (1 + np.exp(-sum(odds or 0 for odds in move.values()))) == pytest.approx(
+                row["right_probability"], abs=1e-6
+            )
+    last = moves.to_pylist()[-1]  # no neighbours, no text, no rank
+    assert [last[f"{view}_odds"] for view in ("picture", "text", "rank")] == [None, None, None]
+    assert moves["picture_odds"][0].is_valid
+
+
+def test_verdicts_are_judged_by_what_those_on_other_pictures_teach(tmp_path: Path) -> None:
+    store = ready(tmp_path)
+    assert read_table(make_fused(store, CRAWLS, NAMES, SETTINGS, workers=1).table("judged")).num_rows == 0
+    plain = make_fused(store, CRAWLS, NAMES, SETTINGS, workers=1)
+    unaided = read_table(plain.table("evidence"))["right_probability"].to_pylist()
+    alone = make_fused(store, CRAWLS, NAMES, SETTINGS, Verified(np.array([103]), np.array([True])), workers=1)
+    (only,) = read_table(alone.table("judged"), JUDGED.names).to_pylist()
+    # nobody else was looked at, so that nothing was learnt: the image's own verdict must not show
+    assert (only["image_id"], only["right"]) == (103, True)
+    assert only["held_out_probability"] == pytest.approx(unaided[2], abs=1e-6)
+    assert only["unaided_probability"] == pytest.approx(unaided[2], abs=1e-6)
+    # two doubles of one picture are never asked about each other
+    add_evidence(store, CRAWLS, "duplicates", duplicate_group=[100, 101, 103, 103, 104, 201], training_copies=[1] * 6)
+    twins = Verified(np.array([103, 200]), np.array([True, True]))
+    judged = read_table(make_fused(store, CRAWLS, NAMES, SETTINGS, twins, workers=1).table("judged")).to_pylist()
+    assert [row["held_out_probability"] for row in judged] == pytest.approx(
+        [row["unaided_probability"] for row in judged], abs=1e-6
+    )
 
 
 def test_a_crawl_without_a_training_image(tmp_path: Path) -> None:
