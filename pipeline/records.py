@@ -87,6 +87,30 @@ IMAGES: Final = pa.schema(
     ]
 )
 
+#: What people said of images, the latest last: at most one row an image. Classes are told by wnid, which stays what it
+#: is when a catalogue grows, and the picture by its bytes, so that a verdict speaks for them wherever they lie.
+VERDICTS: Final = pa.schema(
+    [
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("crawl", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),  # of the bytes that were looked at
+        pa.field("wnid", pa.string(), nullable=False),  # the class it was listed with
+        pa.field("right", pa.bool_(), nullable=False),  # it is of that class
+        pa.field("found_wnid", pa.string()),  # the class it is of instead, where it is wrong and somebody said so
+    ]
+)
+
+#: What verdicts say of the usable training images there are now: those looked at, and others of the same bytes.
+SETTLED: Final = pa.schema(
+    [
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("right", pa.bool_(), nullable=False),
+        pa.field("class_index", pa.int32()),  # the class it is of: its label where it is right; null: not of its label
+        pa.field("told_on", pa.int64(), nullable=False),  # the image_id that a person looked at
+    ]
+)
+
 #: What is trained on: one row per listed image, quarantined ones too. A recipe's manifest appends the evidence it used.
 MANIFEST: Final = pa.schema(
     [
