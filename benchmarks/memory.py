@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.shopcrawl import ROOT, table
 from benchmarks.synthetic import CRAWL, Shape, build_store
@@ -67,15 +67,31 @@ def _options() -> argparse.Namespace:
 
 def _measure(folder: Path, rows: int, stage: str) -> dict[str, Any]:
     """Run one stage in a process of its own and watch its anonymous memory."""
-    program = f"from benchmarks.memory_stages import run; run({str(folder)!r}, {stage!r}, {CRAWL!r})"
+    run = watched(f"from benchmarks.memory_stages import run; run({str(folder)!r}, {stage!r}, {CRAWL!r})")
+    return {"rows": rows, "stage": stage, "peak_mb": round(run.peak_bytes / 1e6), "seconds": round(run.seconds, 1)}
+
+
+class Watched(NamedTuple):
+    """What a program took."""
+
+    seconds: float
+    peak_bytes: int  # anonymous memory, looked at every 50 ms
+
+
+def watched(program: str) -> Watched:
+    """Run Python source in a process of its own.
+
+    Raises:
+        RuntimeError: it failed; its error stands above.
+    """
     started, peak = time.monotonic(), 0
     process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
     while process.poll() is None:
         peak = max(peak, _anonymous_bytes(process.pid))
         time.sleep(0.05)
     if process.returncode:
-        raise RuntimeError(f"{stage} failed on {rows} rows")
-    return {"rows": rows, "stage": stage, "peak_mb": round(peak / 1e6), "seconds": round(time.monotonic() - started, 1)}
+        raise RuntimeError(f"failed: {program}")
+    return Watched(time.monotonic() - started, peak)
 
 
 def _anonymous_bytes(pid: int) -> int:

@@ -40,9 +40,14 @@ class Shape:
 
 def build_store(store: Store, shape: Shape) -> None:
     """Publish listing, images and features: features in clusters, a quarter of them of another class, and titles."""
-    store.make("listing", CRAWL, "l", lambda draft: _listing(draft, shape))
-    store.make("images", CRAWL, "i", lambda draft: _images(draft, shape))
+    build_lists(store, shape)
     store.make("features", CRAWL, "f", lambda draft: _features(draft, shape))
+
+
+def build_lists(store: Store, shape: Shape, side: int = 8) -> None:
+    """Publish listing and images; `side` of the stored pictures, 0 for none."""
+    store.make("listing", CRAWL, "l", lambda draft: _listing(draft, shape))
+    store.make("images", CRAWL, "i", lambda draft: _images(draft, shape, side))
 
 
 def _listing(draft: Draft, shape: Shape) -> Facts:
@@ -51,7 +56,7 @@ def _listing(draft: Draft, shape: Shape) -> Facts:
     for number, at, rng in shape.parts():
         titles = words[rng.integers(0, WORDS, (8, len(at)))]
         columns = {
-            "image_id": _id(at),
+            "image_id": image_ids(at),
             "crawl": pa.array([CRAWL] * len(at)),
             "path": pa.array(np.char.add(at.astype(str), ".jpg")),
             "class_index": (at // shape.class_size).astype(np.int32),
@@ -73,15 +78,15 @@ def _listing(draft: Draft, shape: Shape) -> Facts:
     return {"listed": shape.rows, "classes": shape.classes}
 
 
-def _id(at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def image_ids(at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Different, scattered ids, as hashes are (an odd factor permutes the 64-bit numbers)."""
     return (at.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)).view(np.int64)
 
 
-def _images(draft: Draft, shape: Shape) -> Facts:
+def _images(draft: Draft, shape: Shape, side: int) -> Facts:
     for number, at, rng in shape.parts():
         columns = {
-            "image_id": _id(at),
+            "image_id": image_ids(at),
             "status": pa.array(["usable"] * len(at)),
             "sha256": pa.array([f"{value:064x}" for value in at]),
             "perceptual_hash": rng.integers(0, 2**63, len(at)).astype(np.uint64),
@@ -91,10 +96,12 @@ def _images(draft: Draft, shape: Shape) -> Facts:
         full = {field.name: columns.get(field.name, pa.nulls(len(at), field.type)) for field in IMAGES}
         path = part_path(draft.table("images"), number)
         files = {path: write_table(path, IMAGES, [pa.table(full, schema=IMAGES)])}
-        pixels = draft.table("pixels") / f"part-{number:05d}.npy"
-        with write_array(pixels, (len(at), 8, 8, 3), np.uint8) as stored:
-            stored[:] = rng.integers(0, 256, stored.shape, np.uint8)
-        draft.finish(number, files | {pixels: len(at)})
+        if side:
+            pixels = draft.table("pixels") / f"part-{number:05d}.npy"
+            with write_array(pixels, (len(at), side, side, 3), np.uint8) as stored:
+                stored[:] = rng.integers(0, 256, stored.shape, np.uint8)
+            files[pixels] = len(at)
+        draft.finish(number, files)
     return {"listed": shape.rows, "usable": shape.rows, "quarantined": 0}
 
 
