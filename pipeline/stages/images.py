@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +11,10 @@ import pyarrow as pa
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.crawl.files import CrawlFiles
 from pipeline.crawl.workers import DecodePool, Results, Source
-from pipeline.records import DEFECTS, IMAGES
+from pipeline.records import DEFECTS, IMAGES, LISTING, LOCATIONS
 from pipeline.storage.arrays import write_array
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
-from pipeline.storage.tables import iterate_table, write_table
+from pipeline.storage.tables import Steps, write_table
 
 CODE_VERSION = "1"
 _DETAIL = 200  # characters of what the decoder said
@@ -115,8 +114,8 @@ def _stretches(listing: Artifact, rows: int) -> Iterator[tuple[pa.Array, list[So
 
     The last stretch may be shorter; of an empty listing there is one, empty.
     """
-    located = _Rows(listing.table("locations"), ["image_id", "container", "offset", "size"])
-    listed = _Rows(listing.table("listing"), ["image_id", "path"])
+    located = Steps(listing.table("locations"), LOCATIONS)
+    listed = Steps(listing.table("listing"), pa.schema([LISTING.field("image_id"), LISTING.field("path")]))
     for number in count():
         stretch = listed.peek(rows)
         if number and not len(stretch):
@@ -136,22 +135,3 @@ def _stretches(listing: Artifact, rows: int) -> Iterator[tuple[pa.Array, list[So
         yield stretch["image_id"].combine_chunks(), sources
     if len(located.peek(1)):
         raise ValueError("locations name images that the listing does not hold, or are not in its order")
-
-
-class _Rows:
-    """A stored table read in steps of any length, a bounded number of rows in memory."""
-
-    def __init__(self, folder: Path, columns: list[str]) -> None:
-        self._batches = iterate_table(folder, columns)
-        fields = {"image_id": pa.int64(), "container": pa.string(), "offset": pa.int64(), "size": pa.int64()}
-        self._ahead = pa.schema([(name, fields.get(name, pa.string())) for name in columns]).empty_table()
-
-    def peek(self, rows: int) -> pa.Table:
-        """The next rows, fewer only at the table's end."""
-        while len(self._ahead) < rows and (batch := next(self._batches, None)) is not None:
-            self._ahead = pa.concat_tables([self._ahead, pa.Table.from_batches([batch]).cast(self._ahead.schema)])
-        return self._ahead.slice(0, rows)
-
-    def drop(self, rows: int) -> None:
-        """Pass over the next rows."""
-        self._ahead = self._ahead.slice(rows)

@@ -88,6 +88,30 @@ def read_rows(folder: Path, rows: range, columns: Sequence[str]) -> pa.Table:
     return pa.concat_tables(found)
 
 
+class Steps:
+    """A table read in steps of any length, a bounded number of rows in memory."""
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        """Begin at the first row.
+
+        Args:
+            folder: of the table; where there is none, it has no rows.
+            schema: the columns to read.
+        """
+        self._batches = iterate_table(folder, schema.names)
+        self._ahead: pa.Table = schema.empty_table()
+
+    def peek(self, rows: int) -> pa.Table:
+        """The next rows, fewer only at the table's end."""
+        while len(self._ahead) < rows and (batch := next(self._batches, None)) is not None:
+            self._ahead = pa.concat_tables([self._ahead, pa.Table.from_batches([batch]).cast(self._ahead.schema)])
+        return self._ahead.slice(0, rows)
+
+    def drop(self, rows: int) -> None:
+        """Pass over the next rows."""
+        self._ahead = self._ahead.slice(rows)
+
+
 def iterate_table(folder: Path, columns: Sequence[str] | None = None, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
     """The table's rows in order, at most `rows` at a time: memory does not grow with the table."""
     for part in part_paths(folder):
