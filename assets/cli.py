@@ -137,6 +137,20 @@ def report(store: StoreOption = DEFAULT_STORE) -> None:
     typer.echo(make_results(Store(store), TerminalProgress(console)))
 
 
+@app.command()
+def verdicts(
+    file: Annotated[
+        Path, typer.Argument(help="CSV or Parquet: image_id (or crawl and path), and verdict: right, wrong or a class.")
+    ],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Take what people found of images into the store: it outranks all evidence, and no run forgets it."""
+    from assets.people import take  # noqa: PLC0415
+
+    if not take(Store(store), file, console):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command; what a user can mend ends as one line that says how."""
     signal.signal(signal.SIGTERM, _terminated)

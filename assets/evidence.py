@@ -16,6 +16,7 @@ from pipeline.evidence.fusion import FusionSettings
 from pipeline.evidence.fusion_views import SOURCES
 from pipeline.evidence.semantic import SemanticSettings
 from pipeline.evidence_tables import EVIDENCE
+from pipeline.records import SETTLED
 from pipeline.stages.aum import make_aum
 from pipeline.stages.class_evidence import make_class_evidence
 from pipeline.stages.class_sources import class_sources
@@ -23,11 +24,13 @@ from pipeline.stages.confusion import make_confusion
 from pipeline.stages.duplicates import make_duplicates
 from pipeline.stages.evidence import evidence_schema, make_evidence
 from pipeline.stages.fusion import make_fused
+from pipeline.stages.fusion_tables import Verified
 from pipeline.stages.keyword import make_keyword
 from pipeline.stages.neighbours import make_neighbours
 from pipeline.stages.opinion import make_opinion
 from pipeline.stages.rank import make_rank
 from pipeline.stages.semantic import make_semantic
+from pipeline.stages.settled import make_settled
 from pipeline.storage.artifacts import Artifact, Store
 
 GROUP = "evidence"
@@ -189,12 +192,27 @@ def evidence_semantic(context: dg.AssetExecutionContext, store: StoreResource, p
     return _gather(context, store, progress, make, pictures.text_sample)
 
 
-@_asset("fused", ["evidence_duplicates", *(f"evidence_{name}" for name in SOURCES)], {"numpy", "parquet"})
+@dg.asset(
+    name="settled",
+    group_name=GROUP,
+    deps=["listing", "images"],
+    kinds={"parquet"},
+    code_version="1",
+    metadata=columns(SETTLED),
+)
+def settled(store: StoreResource) -> Outcome:
+    """What people found of images (`winnow verdicts FILE`), and which images that speaks for; it outranks all else."""
+    artifact = make_settled(store.open(), store.crawls())
+    return result(artifact, figures(artifact, artifact.facts["images"]))
+
+
+@_asset("fused", ["evidence_duplicates", "settled", *(f"evidence_{name}" for name in SOURCES)], {"numpy", "parquet"})
 def evidence_fused(context: dg.AssetExecutionContext, store: StoreResource, progress: Progress) -> Outcome:
     """How likely each label is right by all evidence together, which class it rather is; how wrong each query is."""
 
     def make(opened: Store, crawls: Sequence[str], settings: FusionSettings, **more: Any) -> Artifact:
-        return make_fused(opened, crawls, evidence_wanted(store.settings()), settings, **more)
+        verified = Verified.read(opened.current("settled"))
+        return make_fused(opened, crawls, evidence_wanted(store.settings()), settings, verified, **more)
 
     return _gather(context, store, progress, make)
 

@@ -46,8 +46,15 @@ def _check_results(facts: Facts) -> list[dg.AssetCheckResult]:
 
 
 def _manifest(store: StoreResource, recipe: str) -> Outcome:
+    """A recipe's manifest; what people found counts in all but the baseline's.
+
+    The baseline's network makes the features. If its manifest changed, every verdict would train it anew, and make all
+    evidence and every other recipe anew with it.
+    """
     opened, crawls = store.open(), store.crawls()
-    artifact = make_manifest(opened, recipe, recipe_named(recipe, store.settings().own_recipes()).policy, crawls)
+    policy = recipe_named(recipe, store.settings().own_recipes()).policy
+    people = None if recipe == BASELINE else opened.current("settled")
+    artifact = make_manifest(opened, recipe, policy, crawls, settled=people)
     sample = picture(weight_sample(opened, crawls, artifact))
     shown = figures(artifact, artifact.facts["rows"]) | {"heaviest_and_lightest": sample}
     return result(artifact, shown, _check_results(artifact.facts))
@@ -76,6 +83,7 @@ def baseline_manifest(store: StoreResource) -> Outcome:
     partitions_def=RECIPE_PARTITIONS,
     deps=[
         "evidence",
+        "settled",
         *(dg.AssetDep(name, partition_mapping=dg.AllPartitionMapping()) for name in ("listing", "images")),
     ],
     kinds={"parquet"},

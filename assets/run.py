@@ -121,7 +121,7 @@ class _Runner:
             self.assets(["features"], crawl)
         self.assets(["evidence_rank", *(f"evidence_{name}" for name in IN_CLASS), "evidence_neighbours"])
         self.assets(["evidence_opinion", "evidence_confusion", "evidence_keyword", "evidence_semantic"])
-        self.assets(["evidence_fused", "evidence"])
+        self.assets(["settled", "evidence_fused", "evidence"])
 
     def listing(self, crawl: str) -> None:
         """List a crawl; one that cannot be read at all is not kept with the store, where it would block later runs."""

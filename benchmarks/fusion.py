@@ -102,7 +102,7 @@ class Bench:
     def drawn(self, count: int, seed: int) -> Verified:
         """Verdicts on images drawn at random."""
         chosen = self._known.sample(count, random_state=seed)
-        return Verified(chosen.image_id.to_numpy(), chosen.right.to_numpy())
+        return Verified.of(chosen.image_id.to_numpy(), chosen.right.to_numpy())
 
     def rows(self, artifact: Artifact) -> pd.DataFrame:
         """The fused table beside the truth."""

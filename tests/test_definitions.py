@@ -29,6 +29,7 @@ def test_every_stage_is_an_asset() -> None:
         "model",
         "predictions",
         "report",
+        "settled",
         "summary",
     ] == ASSETS
 
@@ -51,7 +52,8 @@ def test_data_flows_as_designed() -> None:
         assert parents[f"evidence_{name}"] == {"listing", "images", "features", "evidence_rank"}
     assert parents["evidence_confusion"] == {"listing", "images", "features", "evidence_opinion"}
     assert parents["evidence"] == {"listing", "images", *(f"evidence_{name}" for name in EVIDENCE)}
-    assert parents["manifest"] == {"listing", "images", "evidence"}
+    assert parents["manifest"] == {"listing", "images", "evidence", "settled"}
+    assert "settled" in parents["evidence_fused"]
     assert parents["model"] == {"manifest"}
     assert parents["predictions"] == {"model"}
 

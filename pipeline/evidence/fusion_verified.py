@@ -46,7 +46,7 @@ def correct(mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], right
 
     Args:
         mixture: learnt without the verdicts.
-        seen: the m verified images alone.
+        seen: the m verified images alone; one whose verdict speaks for others too weighs its part of it.
         scores: (m, V) of their views, [0, 1], NaN where unknown.
         right: (m,) the verdicts.
     """
@@ -64,10 +64,10 @@ def correct(mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], right
     def loss(values: Floats) -> tuple[float, Floats]:
         odds = unpacked(values).log_odds(features, seen.query, label)
         away = values - prior
-        slope = logistic(odds) - right
+        slope = (logistic(odds) - right) * seen.weight
         own = [features.T @ slope, np.bincount(seen.query, slope, ends[1] - ends[0])]
         own.append(np.bincount(label, slope, ends[2] - ends[1]))
-        unlikely = np.logaddexp(0, np.where(right, -odds, odds)).sum()
+        unlikely = seen.weight @ np.logaddexp(0, np.where(right, -odds, odds))
         return float(unlikely + away @ away / 2), np.concatenate(own) + away
 
     return unpacked(minimize(loss, prior, jac=True, method="L-BFGS-B", options={"maxiter": 1000}).x)

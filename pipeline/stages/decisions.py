@@ -79,7 +79,7 @@ class Decisions:
         weight, repeats, stage = (scratch_array((t,), kind) for kind in (np.float32, np.int32, np.int8))
         read = {name: EVIDENCE[table].field(name).type for table, names in policy.evidence.items() for name in names}
         evidence = {name: Column.empty(t, kind) for name, kind in read.items()}
-        words = [Words.empty(t) for _ in policy.parts]
+        words = [Words.empty(t) for _ in range(len(policy.parts) + 1)]  # of the parts, and of what people found
         return cls(weight, repeats, stage, _filled(t, np.int32, NO_CLASS), words, evidence)
 
     def put(self, rows: Rows, decision: Decision) -> None:
@@ -100,8 +100,8 @@ def decide(policy: Policy, order: ClassOrder, eligible: Eligible, evidence: Mapp
     """Apply a policy to the images that may be trained on.
 
     A stretch of classes is read, decided and forgotten but for its decisions; rules look no further than a class, so
-    that nothing depends on how classes are cut into stretches. Images that are one picture then share one image's
-    weight: each weighs 1 / (those of its group that have a say).
+    that nothing depends on how classes are cut into stretches. What people found stands, whatever the policy says.
+    Images that are one picture then share one image's weight: each weighs 1 / (those of its group that have a say).
 
     Args:
         policy: of any number of parts.
@@ -129,7 +129,9 @@ def decide(policy: Policy, order: ClassOrder, eligible: Eligible, evidence: Mapp
             columns |= {column: table[column].to_numpy()[chosen] for column in used}
             for column in used:
                 decisions.evidence[column].put(stretch, table[column])
-        decisions.put(rows, policy.decide(columns))
+        decisions.put(rows, policy.decide(columns, eligible.settled.within(stretch)[chosen]))
+    wrong = np.isin(eligible.settled.rows, eligible.refused)
+    decisions.suggested[eligible.refused] = eligible.settled.found[wrong]
     _share_weight(decisions, eligible)
     scale_to_mean_one(decisions.weight, decisions.repeats)
     return decisions

@@ -5,7 +5,7 @@ is fitted to, which are a few bytes an image, and for what is written.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -96,6 +96,8 @@ class _Fused:
     odds: Callable[[Task], npt.NDArray[np.float64]]  # (rows, 1 + V) of a stretch: what makes up the log odds
     bins: npt.NDArray[np.uint8]  # (t, V)
     judged: pa.Table  # JUDGED
+    looked_at: npt.NDArray[np.int64]  # (m,) rows that a person looked at, ascending
+    found: npt.NDArray[np.int32]  # (m,) class that was found, or NO_CLASS
     facts: Facts
 
 
@@ -108,17 +110,18 @@ def _fuse(
     bins, guess, weight = (np.concatenate(parts) for parts in zip(*found, strict=True))
     seen = Seen(bins, queries.of, weight, queries.class_of, len(order.sizes))
     mixture = fit_mixture(seen, guess, settings)
-    rows, verdict = _verdicts(order, verified)
+    rows, told = (verified or Verified.nothing()).in_order(order)
+    own, verdict = replace(seen.only(rows), weight=told.weight), told.right
     scores = _of_rows(evidence, rows, lambda task: scale.scores(evidence.margins(task)), (0, len(VIEWS)))
-    correction = correct(mixture, seen.only(rows), scores, verdict) if len(rows) else None
+    correction = correct(mixture, own, scores, verdict) if len(rows) else None
     odds = partial(_odds, evidence, scale, mixture, seen, correction)
     right = np.concatenate(list(map_shards(lambda task: _likely(odds(task)), evidence.tasks, workers)))
     fold = fold_of_groups(_of_rows(evidence, rows, evidence.groups, (0,)), FOLDS, FOLD_SEED)
     judged = {
         "image_id": order.image_id[rows],
         "right": verdict,
-        "held_out_probability": held_out(mixture, seen.only(rows), scores, verdict, fold).astype(np.float32),
-        "unaided_probability": mixture.probability(seen.only(rows), slice(None)).astype(np.float32),
+        "held_out_probability": held_out(mixture, own, scores, verdict, fold).astype(np.float32),
+        "unaided_probability": mixture.probability(own, slice(None)).astype(np.float32),
     }
     right[rows] = verdict
     facts = {
@@ -129,7 +132,8 @@ def _fuse(
     }
     query_share = _means(right, weight, queries.of, len(queries.class_of))
     class_share = _means(right, weight, order.class_index, len(order.sizes))
-    return _Fused(right, weight, query_share, class_share, odds, bins, pa.table(judged, schema=JUDGED), facts)
+    judged_table = pa.table(judged, schema=JUDGED)
+    return _Fused(right, weight, query_share, class_share, odds, bins, judged_table, rows, told.found, facts)
 
 
 def _scale(evidence: Tables, settings: FusionSettings, workers: int) -> Scale:
@@ -151,17 +155,6 @@ def _binned(
     """Bins, first guess and weight of the images of a stretch."""
     margin = evidence.margins(task)
     return scale.bins(scale.scores(margin)), first_guess(margin, evidence.sources), evidence.counts(task)
-
-
-def _verdicts(order: ClassOrder, verified: Verified | None) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Rows that a person looked at, ascending, and what was found."""
-    if verified is None:
-        return np.empty(0, np.int64), np.empty(0, np.bool_)
-    by = np.argsort(verified.image_id)
-    known = verified.image_id[by]
-    at = np.searchsorted(known, order.image_id).clip(max=max(len(known) - 1, 0))
-    rows = np.flatnonzero(known[at] == order.image_id) if len(known) else np.empty(0, np.int64)
-    return rows, verified.right[by][at[rows]]
 
 
 def _of_rows(
@@ -207,6 +200,10 @@ def _write(draft: Draft, evidence: Tables, queries: Queries, fused: _Fused, task
     order = evidence.order
     named = tuple(name for name in evidence.sources if name in NAMED)
     likeliest = likeliest_class(evidence.columns(task), fused.right[rows], named)
+    first, last = np.searchsorted(fused.looked_at, (rows.start, rows.stop))
+    said = first + np.flatnonzero(fused.found[first:last] != NO_CLASS)  # a person named the class
+    likeliest.class_index[fused.looked_at[said] - rows.start] = fused.found[said]
+    likeliest.probability[fused.looked_at[said] - rows.start] = 1
     none = likeliest.class_index == NO_CLASS
     columns = {
         "image_id": order.image_id[rows],

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.evidence.fusion_classes import NAMED
+from pipeline.evidence.fusion_classes import NAMED, NO_CLASS
 from pipeline.evidence.fusion_views import SOURCES, margins
 from pipeline.stages.classes import ClassOrder, read_stretch, stretches
+from pipeline.stages.settled import rows_of
 from pipeline.storage.artifacts import Artifact
-from pipeline.storage.tables import iterate_table
+from pipeline.storage.tables import iterate_table, read_table
 
 NO_QUERY: Final = np.iinfo(np.int32).max  # where the listing names no query
 Task = tuple[int, slice]  # number and rows of a stretch of classes
@@ -26,13 +27,45 @@ class Verified:
 
     image_id: npt.NDArray[np.int64]  # (m,) distinct
     right: npt.NDArray[np.bool_]  # (m,)
+    found: npt.NDArray[np.int32]  # (m,) class it is of; NO_CLASS where it is wrong and nobody said what it is instead
+    weight: npt.NDArray[np.float32]  # (m,) what each counts: those that one verdict speaks for count as one together
+
+    @classmethod
+    def of(cls, image_id: npt.NDArray[np.int64], right: npt.NDArray[np.bool_]) -> Self:
+        """One verdict an image, that only says whether the label is right."""
+        return cls(image_id, right, np.full(len(right), NO_CLASS, np.int32), np.ones(len(right), np.float32))
+
+    @classmethod
+    def read(cls, settled: Artifact) -> Self | None:
+        """What a `settled` holds; None where that is nothing."""
+        table = read_table(settled.table("settled"))
+        if not len(table):
+            return None
+        _, which, images = np.unique(table["told_on"].to_numpy(), return_inverse=True, return_counts=True)
+        found = table["class_index"].fill_null(NO_CLASS).to_numpy()
+        right = table["right"].to_numpy()
+        return cls(table["image_id"].to_numpy(), right, found, (1 / images[which]).astype(np.float32))
 
     @property
     def digest(self) -> str:
         """What they are, whatever their order."""
         order = np.argsort(self.image_id)
-        told = self.image_id[order].astype("<i8").tobytes() + self.right[order].tobytes()
-        return hashlib.blake2b(told, digest_size=16).hexdigest()
+        columns = (self.image_id.astype("<i8"), self.right, self.found.astype("<i4"), self.weight.astype("<f4"))
+        return hashlib.blake2b(b"".join(column[order].tobytes() for column in columns), digest_size=16).hexdigest()
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Nobody looked at anything."""
+        return cls.of(np.empty(0, np.int64), np.empty(0, np.bool_))
+
+    def in_order(self, order: ClassOrder) -> tuple[npt.NDArray[np.int64], Self]:
+        """Rows of an order that a person looked at, ascending, and what was found of each."""
+        told = self._only(np.argsort(self.image_id))
+        rows, which = rows_of(told.image_id, order)
+        return rows, told._only(which)
+
+    def _only(self, chosen: npt.NDArray[np.integer[Any]]) -> Self:
+        return replace(self, **{item.name: getattr(self, item.name)[chosen] for item in fields(self)})
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,10 @@
 Where the recipe relabels, `class_index` is the class that an image is trained on as, which `suggested_class` says too.
 Images that repeat one of val or test (`leak` of the duplicates) are named and get no weight, whatever the recipe, and
 training images that are one picture share one image's weight.
+
+What people found (`settled`) goes before the policy. An image whose label was found right is trained on, with at least
+what is usual in its class (`people.stand_by`). One found wrong is not, and what it was found to be is suggested; where
+the recipe relabels, it is trained on as that, with at least what is usual in the class it is listed with.
 """
 
 from collections import Counter
@@ -30,18 +34,24 @@ from pipeline.storage.tables import write_table
 STAGE = "manifest"
 CODE_VERSION = "3"
 BATCH_ROWS = 131_072
-#: What `reason` says of images that no policy judges: quarantined, of a clean split, a leak, of a fold held out.
+#: What `reason` says of images that no policy judges: quarantined, of a clean split, a leak, held out, refused.
 UNJUDGED = (
     *(f"quarantined: {code}" for code in DEFECTS),
     *(f"{split} image, not trained on" for split in SPLITS),
     "repeats a val or test image, not trained on",
     "held out, so that a network can judge it that never saw it",
+    "a person found its label wrong, not trained on",
 )
-LEAK, HELD_OUT = len(UNJUDGED) - 2, len(UNJUDGED) - 1
+LEAK, HELD_OUT, REFUSED = range(len(UNJUDGED) - 3, len(UNJUDGED))
 
 
 def make_manifest(
-    store: Store, recipe: str, policy: Policy, crawls: Sequence[str], held_out: Fold | None = None
+    store: Store,
+    recipe: str,
+    policy: Policy,
+    crawls: Sequence[str],
+    held_out: Fold | None = None,
+    settled: Artifact | None = None,
 ) -> Artifact:
     """Apply a policy to all usable training images of the crawls that repeat no image of val or test.
 
@@ -51,6 +61,7 @@ def make_manifest(
         policy: how images are weighed.
         crawls: the crawls to read.
         held_out: images to leave out, whole duplicate groups at a time.
+        settled: what people found; None where nobody is asked, which is the same as nothing found.
 
     Raises:
         NotMadeError: evidence that the policy reads has not been made.
@@ -65,7 +76,7 @@ def make_manifest(
         check_one_catalogue(listings)
         order = ClassOrder.read(listings, images)
         check_ids(order.population)
-        eligible = read_eligible(duplicates, order, held_out)
+        eligible = read_eligible(duplicates, order, held_out, settled, policy.relabels)
         rows = _Rows.of(order, eligible, decide(policy, order, eligible, evidence))
         path = draft.table("manifest") / "part-00000.parquet"
         draft.finish(0, {path: write_table(path, manifest_schema(policy), _batches(rows, policy, listings))})
@@ -74,6 +85,8 @@ def make_manifest(
     settings: dict[str, Any] = {"parts": policy.described(), "evidence": policy.evidence}
     if held_out is not None:
         settings["held_out"] = asdict(held_out)
+    if settled is not None and settled.facts["images"]:
+        settings["settled"] = settled.facts["digest"]
     inputs = inputs_of([*listings, *images, duplicates, *evidence.values()])
     return store.make(STAGE, recipe, identity(STAGE, CODE_VERSION, settings, inputs), build)
 
@@ -90,7 +103,7 @@ class _Rows:
 
     order: ClassOrder
     decisions: Decisions  # of t
-    place: npt.NDArray[np.int32]  # (n,) position among the t of those a policy judged, else -1
+    place: npt.NDArray[np.int32]  # (n,) position among the t of those a policy judged or a person refused, else -1
     unjudged: npt.NDArray[np.int8]  # (n,) position in UNJUDGED, else -1
 
     @classmethod
@@ -104,6 +117,8 @@ class _Rows:
             own, here = order.members[rows], np.arange(rows.start, rows.stop)
             why[own] = np.where(eligible.leak[rows], LEAK, np.where(eligible.held_out[rows], HELD_OUT, -1))
             place[own] = np.where(eligible.judged(rows), here, -1)
+        refused = order.members[eligible.refused]
+        why[refused], place[refused] = REFUSED, eligible.refused
         return cls(order, decisions, place, why)
 
 
@@ -162,7 +177,8 @@ def _facts(rows: _Rows, relabels: bool) -> Facts:
     total, lightest, heaviest = 0.0, np.inf, 0.0
     for span in blocks(len(rows.place)):
         listed[population.class_index[span]] = True
-        count["trainable"] += int((rows.place[span] >= 0).sum())
+        count["trainable"] += int(((rows.place[span] >= 0) & (rows.unjudged[span] < 0)).sum())
+        count["refused"] += int((rows.unjudged[span] == REFUSED).sum())
         count["leaks"] += int((rows.unjudged[span] == LEAK).sum())
     for span in blocks(len(labels)):
         weight, repeats, suggested = decisions.weight[span], decisions.repeats[span], decisions.suggested[span]

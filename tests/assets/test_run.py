@@ -32,6 +32,7 @@ FIRST = [
     "evidence-keyword/all",
     "text-vectors/all",
     "evidence-semantic/all",
+    "settled/all",
     "evidence-fused/all",
     "evidence/all",
     "predictions/baseline@0",

@@ -79,7 +79,7 @@ def test_doubles_count_as_one_where_shares_are_told(tmp_path: Path) -> None:
 
 
 def test_a_wrong_label_gives_way_to_the_class_that_its_neighbours_name(tmp_path: Path) -> None:
-    seen = Verified(np.array([103]), np.array([False]))
+    seen = Verified.of(np.array([103]), np.array([False]))
     artifact = make_fused(ready(tmp_path), CRAWLS, NAMES, SETTINGS, seen, workers=1)
     row = read_table(artifact.table("evidence")).to_pylist()[2]
     assert (row["image_id"], row["fused_class"]) == (103, 2)
@@ -89,7 +89,7 @@ def test_a_wrong_label_gives_way_to_the_class_that_its_neighbours_name(tmp_path:
 def test_what_a_person_saw_stands(tmp_path: Path) -> None:
     store = ready(tmp_path)
     plain = make_fused(store, CRAWLS, NAMES, SETTINGS, workers=1)
-    seen = Verified(np.array([200, 7, 103]), np.array([False, True, True]))  # 7 is of another crawl
+    seen = Verified.of(np.array([200, 7, 103]), np.array([False, True, True]))  # 7 is of another crawl
     artifact = make_fused(store, CRAWLS, NAMES, SETTINGS, seen, workers=1)
     assert artifact.made
     rows = {row["image_id"]: row for row in read_table(artifact.table("evidence")).to_pylist()}
@@ -97,9 +97,9 @@ def test_what_a_person_saw_stands(tmp_path: Path) -> None:
     assert rows[103]["fused_class"] == 0
     assert rows[200]["fused_class"] is None
     assert artifact.facts["verified"] == 2
-    again = Verified(np.array([7, 103, 200]), np.array([True, True, False]))
+    again = Verified.of(np.array([7, 103, 200]), np.array([True, True, False]))
     assert not make_fused(store, CRAWLS, NAMES, SETTINGS, again, workers=1).made  # the same, in another order
-    nobody = Verified(np.array([], np.int64), np.array([], np.bool_))
+    nobody = Verified.of(np.array([], np.int64), np.array([], np.bool_))
     empty = make_fused(store, CRAWLS, NAMES, SETTINGS, nobody, workers=1)
     assert read_table(empty.table("evidence")).equals(read_table(plain.table("evidence")))
 
@@ -109,7 +109,7 @@ def test_neither_stretches_nor_workers_change_anything(tmp_path: Path, monkeypat
     for images, workers in ((1, 3), (100, 1)):
         monkeypatch.setattr(classes, "SHARD_IMAGES", images)
         store = ready(tmp_path / str(images))
-        seen = Verified(np.array([100]), np.array([True]))
+        seen = Verified.of(np.array([100]), np.array([True]))
         progress: list[int] = []
         artifact = make_fused(store, CRAWLS, NAMES, SETTINGS, seen, workers=workers, on_progress=progress.append)
         assert sum(progress) == 6
@@ -128,7 +128,7 @@ def test_sources_that_are_not_there_are_not_asked(tmp_path: Path) -> None:
     assert all(0 < row["right_probability"] < 1 for row in rows)
 
 
-@pytest.mark.parametrize("seen", [None, Verified(np.array([100, 103]), np.array([True, False]))], ids=["none", "two"])
+@pytest.mark.parametrize("seen", [None, Verified.of(np.array([100, 103]), np.array([True, False]))], ids=["none", "two"])
 def test_moves_add_up_to_the_probability(tmp_path: Path, seen: Verified | None) -> None:
     artifact = make_fused(ready(tmp_path), CRAWLS, NAMES, SETTINGS, seen, workers=1)
     moves = read_table(artifact.table("moves"))
@@ -150,7 +150,7 @@ def test_verdicts_are_judged_by_what_those_on_other_pictures_teach(tmp_path: Pat
     assert read_table(make_fused(store, CRAWLS, NAMES, SETTINGS, workers=1).table("judged")).num_rows == 0
     plain = make_fused(store, CRAWLS, NAMES, SETTINGS, workers=1)
     unaided = read_table(plain.table("evidence"))["right_probability"].to_pylist()
-    alone = make_fused(store, CRAWLS, NAMES, SETTINGS, Verified(np.array([103]), np.array([True])), workers=1)
+    alone = make_fused(store, CRAWLS, NAMES, SETTINGS, Verified.of(np.array([103]), np.array([True])), workers=1)
     (only,) = read_table(alone.table("judged"), JUDGED.names).to_pylist()
     # nobody else was looked at, so that nothing was learnt: the image's own verdict must not show
     assert (only["image_id"], only["right"]) == (103, True)
@@ -158,7 +158,7 @@ def test_verdicts_are_judged_by_what_those_on_other_pictures_teach(tmp_path: Pat
     assert only["unaided_probability"] == pytest.approx(unaided[2], abs=1e-6)
     # two doubles of one picture are never asked about each other
     add_evidence(store, CRAWLS, "duplicates", duplicate_group=[100, 101, 103, 103, 104, 201], training_copies=[1] * 6)
-    twins = Verified(np.array([103, 200]), np.array([True, True]))
+    twins = Verified.of(np.array([103, 200]), np.array([True, True]))
     judged = read_table(make_fused(store, CRAWLS, NAMES, SETTINGS, twins, workers=1).table("judged")).to_pylist()
     assert [row["held_out_probability"] for row in judged] == pytest.approx(
         [row["unaided_probability"] for row in judged], abs=1e-6
