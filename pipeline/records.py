@@ -141,6 +141,15 @@ def predictions(classes: int) -> pa.Schema:
     )
 
 
+#: How much each member of a learned ensemble counts: a row per member, and one per member and class where those differ.
+ENSEMBLE_WEIGHTS: Final = pa.schema(
+    [
+        pa.field("member", pa.string(), nullable=False),  # recipe@seed
+        pa.field("class_index", pa.int32()),  # null: its weight for all classes together
+        pa.field("weight", pa.float64(), nullable=False),  # at least 0; of its log probability
+    ]
+)
+
 #: A training's learning curve: one row per recipe, seed and epoch.
 CURVE: Final = pa.schema(
     [

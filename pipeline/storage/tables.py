@@ -65,6 +65,11 @@ def count_rows(folder: Path) -> int:
     return sum(pq.read_metadata(part).num_rows for part in part_paths(folder))
 
 
+def table_schema(folder: Path) -> pa.Schema:
+    """The columns of a table, by its first part's footer alone."""
+    return pq.read_schema(part_paths(folder)[0])
+
+
 def read_rows(folder: Path, rows: range, columns: Sequence[str]) -> pa.Table:
     """Some columns of a run of the table's rows: only the row groups that hold them are read, checksums verified.
 
@@ -115,5 +120,10 @@ class Steps:
 def iterate_table(folder: Path, columns: Sequence[str] | None = None, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
     """The table's rows in order, at most `rows` at a time: memory does not grow with the table."""
     for part in part_paths(folder):
-        with pq.ParquetFile(part, page_checksum_verification=True) as file:
-            yield from file.iter_batches(batch_size=rows, columns=list(columns) if columns is not None else None)
+        yield from iterate_part(part, columns, rows)
+
+
+def iterate_part(path: Path, columns: Sequence[str] | None = None, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+    """One part's rows in order, at most `rows` at a time, every page's checksum verified."""
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        yield from file.iter_batches(batch_size=rows, columns=list(columns) if columns is not None else None)

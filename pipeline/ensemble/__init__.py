@@ -1,0 +1,1 @@
+"""Several models' logits into one: votes, averages, and weights learned on clean labels. Pure functions on arrays."""
