@@ -129,6 +129,30 @@ def recipes(
     console.print(recipe_table(opened, settings))
 
 
+@app.command(context_settings={"ignore_unknown_options": True})  # an image_id may begin with a minus sign
+def explain(
+    image: Annotated[str, typer.Argument(help="An image_id, a path, or a part of a path that no other image has.")],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Tell all that is known of one image, in words here and in pictures on a page."""
+    from assets.explain import explain as tell  # noqa: PLC0415 - drawing libraries behind it
+
+    tell(Store(store), image, console)
+
+
+@app.command()
+def export(
+    recipe: Annotated[str, typer.Argument(help="The recipe whose manifest is exported.")],
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help="list, weights, webdataset, huggingface or csv.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Write what a recipe trains on in a form that other programs read."""
+    from assets.exports import export_recipe  # noqa: PLC0415 - Dagster behind it takes seconds to import
+
+    export_recipe(Store(store), recipe, form, folder, console)
+
+
 @app.command()
 def report(store: StoreOption = DEFAULT_STORE) -> None:
     """Bring the report up to date with what the store holds and print where it lies."""

@@ -69,6 +69,11 @@ def count_texts(known: Vocabulary, texts: pa.Array | pa.ChunkedArray) -> tuple[I
     return np.bincount(keyword, minlength=known.size), int(found.says.sum())
 
 
+def inverse_frequency(frequency: npt.NDArray[np.integer[Any]], texts: int) -> Floats:
+    """(K,) idf of the keywords, given how many of so many texts have each."""
+    return np.asarray(np.log1p((texts + 1) / (frequency + 1)), np.float64)
+
+
 class KeywordIndex:
     """Scores texts against all classes of a vocabulary, given how many texts of the crawl have each word."""
 
@@ -86,7 +91,7 @@ class KeywordIndex:
         if frequency.shape != (known.size,):
             raise ValueError(f"frequency must have {known.size} entries, one a keyword, not shape {frequency.shape}")
         self._known = known
-        idf = np.log1p((texts + 1) / (frequency + 1))
+        idf = inverse_frequency(frequency, texts)
         parts = _parts(known, idf, settings)
         self._part_class = np.array([part.class_index for part in parts], np.int64)
         self._part_named = np.array([part.named for part in parts], np.bool_)

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from pipeline.records import SPLITS
 from pipeline.report.census import LIGHT
+from pipeline.report.explanation import Explanation
 from pipeline.report.page import Page
 
 #: Control, format (bidirectional overrides among them), private and unassigned characters, line and paragraph ends.
@@ -22,10 +23,19 @@ _LONGEST: Final = 300  # characters shown of any text of a crawl
 
 def render(page: Page) -> bytes:
     """The page as UTF-8 HTML; equal pages give equal bytes."""
+    return _html("report.html", page=page, splits=SPLITS, light_limit=LIGHT)
+
+
+def render_explanation(explanation: Explanation) -> bytes:
+    """The page about one image, by the same rules."""
+    return _html("explain.html", told=explanation)
+
+
+def _html(template: str, **shown: object) -> bytes:
     style = _text_file("report.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    html = _template().render(page=page, style=Markup(style), policy=policy, splits=SPLITS, light_limit=LIGHT)  # noqa: S704
+    html = _templates().get_template(template).render(style=Markup(style), policy=policy, **shown)  # noqa: S704
     return html.encode()
 
 
@@ -53,7 +63,7 @@ def _text_file(name: str) -> str:
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_text_file),
         autoescape=True,
@@ -72,7 +82,7 @@ def _template() -> jinja2.Template:
         "words": words,
         "figure": figure,
     }
-    return environment.get_template("report.html")
+    return environment
 
 
 def _count(number: int) -> str:

@@ -22,7 +22,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("table")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "ROW_GROUP_ROWS", 2)
-        for part, numbers in enumerate(([3, None, 5, 4, None], [9, 8])):
+        parts: list[list[int | None]] = [[3, None, 5, 4, None], [9, 8]]
+        for part, numbers in enumerate(parts):
             words = [None if number is None else f"word {number}" for number in numbers]
             write_table(part_path(made, part), SCHEMA, [pa.table({"number": numbers, "word": words}, schema=SCHEMA)])
     return made
