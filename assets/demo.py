@@ -11,8 +11,12 @@ from models.specification import TrainingSettings
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.demo.crawl import read_truth, truth_path, write_demo_crawl
 from pipeline.demo.noise import DemoSettings
-from pipeline.demo.score import describe, score
+from pipeline.demo.score import calibration, describe, describe_calibration, score, without_doubles
+from pipeline.evidence.reliability import Reliability
+from pipeline.report.charts import reliability_diagram
+from pipeline.stages.listing import crawl_name
 from pipeline.storage.artifacts import Store
+from pipeline.storage.atomic import publish_bytes
 from pipeline.storage.tables import read_table
 
 #: Small enough for minutes on two cores, large enough for the recipes to differ.
@@ -32,10 +36,22 @@ def run_demo(folder: Path, console: Console) -> None:
     run_crawls(store, SETTINGS, [str(crawl)], console)
     console.print(f"\nWhat the weights of {JUDGED} found:", highlight=False)
     console.print(findings(store, crawl), highlight=False, markup=False)
+    honest = honesty(store, crawl)
+    diagram = folder / "calibration.svg"
+    publish_bytes(diagram, reliability_diagram(honest.said.tolist(), honest.found.tolist(), honest.images.tolist()))
+    console.print(f"{describe_calibration(honest)} Drawn in {diagram}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"Look around: winnow ui --store {store.root}", highlight=False, soft_wrap=True)
 
 
 def findings(store: Store, crawl: Path) -> str:
     """How many of a drawn crawl's wrong labels the weights found, in a few lines."""
-    manifest = read_table(store.current("manifest", JUDGED).table("manifest"), ("path", "weight", "kept"))
-    return describe(score(manifest, read_truth(truth_path(crawl))))
+    manifest = read_table(store.current("manifest", JUDGED).table("manifest"), ("image_id", "path", "weight", "kept"))
+    doubles = read_table(store.current("evidence-duplicates").table("evidence"))
+    return describe(score(without_doubles(manifest, doubles), read_truth(truth_path(crawl))))
+
+
+def honesty(store: Store, crawl: Path) -> Reliability:
+    """How honest the fused probabilities of a drawn crawl are."""
+    listing = read_table(store.current("listing", crawl_name(str(crawl))).table("listing"), ("image_id", "path"))
+    fused = read_table(store.current("evidence-fused").table("evidence"), ("image_id", "right_probability"))
+    return calibration(fused.join(listing, "image_id"), read_truth(truth_path(crawl)))

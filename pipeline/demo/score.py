@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute
 
 from pipeline.demo.noise import UNDECODABLE
+from pipeline.evidence.reliability import Reliability, reliability
+from pipeline.report.census import Weights
 
 #: Share of the images, lightest first, that counts as "found wrong": about the share of wrong labels there are.
 LIGHTEST: Final = 0.3
@@ -78,6 +80,41 @@ def score(manifest: pa.Table, truth: pa.Table) -> DemoScore:
         dropped=int((~kept).sum()),
         dropped_wrong=int((~kept & wrong).sum()),
         kinds=_by_kind(joined["kind"].to_numpy(zero_copy_only=False)[wrong], share[wrong]),
+    )
+
+
+def without_doubles(manifest: pa.Table, doubles: pa.Table) -> pa.Table:
+    """The manifest as if no picture had doubles: sharing one image's weight says nothing against a label.
+
+    Args:
+        manifest: columns image_id, weight and any others.
+        doubles: columns image_id, duplicate_group, leak of the usable training images (DUPLICATES).
+    """
+    joined = manifest.join(doubles.select(["image_id", "duplicate_group", "leak"]), "image_id")
+    group = pa.compute.coalesce(joined["duplicate_group"], joined["image_id"]).to_numpy()
+    leak = pa.compute.fill_null(joined["leak"], False).to_numpy()
+    weights = Weights.of(joined["weight"].to_numpy().astype(np.float64), group, leak)
+    joined = joined.drop_columns(["weight", "duplicate_group", "leak"])
+    return joined.append_column("weight", pa.array(np.nan_to_num(weights.alone)))
+
+
+def calibration(fused: pa.Table, truth: pa.Table) -> Reliability:
+    """How honest the probabilities that labels are right are, by the truth.
+
+    Args:
+        fused: columns path, right_probability.
+        truth: columns path, web_label, true_label.
+    """
+    joined = truth.select(["path", "web_label", "true_label"]).join(fused, "path", join_type="inner")
+    right = joined["web_label"].to_numpy() == joined["true_label"].to_numpy()
+    return reliability(joined["right_probability"].to_numpy(), right)
+
+
+def describe_calibration(found: Reliability) -> str:
+    """The same for people."""
+    return (
+        f"All evidence fused says how likely each label is right; that is {found.error:.0%} off on average over "
+        f"{found.images.sum():,} pictures (expected calibration error)."
     )
 
 

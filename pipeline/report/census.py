@@ -69,16 +69,46 @@ def reason_counts(defect: Integers, names: Sequence[str]) -> tuple[tuple[str, in
     return tuple((names[k], int(counts[k])) for k in order.tolist() if counts[k])
 
 
+@dataclass(frozen=True)
+class Weights:
+    """What n training images weigh, times their repeats."""
+
+    counted: npt.NDArray[np.float64]  # (n,) 0 for an image that is left out
+    alone: npt.NDArray[np.float64]  # (n,) if it had no doubles; NaN where it is left out for repeating val or test
+
+    @classmethod
+    def of(cls, counted: npt.NDArray[np.float64], group: Integers, leak: npt.NDArray[np.bool_]) -> "Weights":
+        """Undo the sharing: images that are one picture weigh as one, which says nothing against their labels.
+
+        Args:
+            counted: (n,)
+            group: (n,) duplicate group.
+            leak: (n,) whether it repeats an image of val or test.
+        """
+        found = np.where(leak, np.nan, counted)
+        say = np.flatnonzero(found > 0)
+        _, which, count = np.unique(group[say], return_inverse=True, return_counts=True)
+        found[say] *= count[which]
+        return cls(counted, found)
+
+
 def light_images(weight: Floats, class_index: Integers) -> npt.NDArray[np.bool_]:
     """(n,) which training images look wrong: they weigh less than LIGHT of their class's mean.
 
     Measured within the class, so that a policy that only balances classes calls no image wrong.
 
     Args:
-        weight: (n,) weight times repeats, at least 0.
+        weight: (n,) as of images without doubles, at least 0; NaN is not light, and in no mean.
         class_index: (n,) each image's class.
     """
-    return np.asarray(weight < LIGHT * class_means(weight, class_index), np.bool_)
+    return np.asarray(weight < LIGHT * known_means(weight, class_index), np.bool_)
+
+
+def known_means(weight: Floats, class_index: Integers) -> npt.NDArray[np.float64]:
+    """(n,) each image's class mean of the weights that are no NaN; NaN where its own is."""
+    known, means = np.isfinite(weight), np.full(len(weight), np.nan)
+    means[known] = class_means(weight[known], class_index[known])
+    return means
 
 
 def cluster_counts(class_index: Integers, cluster: Integers, classes: int) -> npt.NDArray[np.int64]:
@@ -99,7 +129,7 @@ def class_rows(
     names: Sequence[ClassName],
     usable: Integers,
     defective: Integers,
-    weight: Floats | None,
+    weight: Weights | None,
     clusters: npt.NDArray[np.int64] | None,
     top1: Sequence[Floats | None],
 ) -> list[ClassRow]:
@@ -118,8 +148,9 @@ def class_rows(
     mean = light = np.full(size, np.nan)
     if weight is not None:
         scale = np.maximum(have, 1)
-        mean = np.where(have, np.bincount(usable, weights=weight, minlength=size) / scale, np.nan)
-        light = np.where(have, np.bincount(usable[light_images(weight, usable)], minlength=size) / scale, np.nan)
+        mean = np.where(have, np.bincount(usable, weights=weight.counted, minlength=size) / scale, np.nan)
+        wrong = usable[light_images(weight.alone, usable)]
+        light = np.where(have, np.bincount(wrong, minlength=size) / scale, np.nan)
     return [
         ClassRow(
             index=k,

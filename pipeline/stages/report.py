@@ -161,7 +161,7 @@ def _read(inputs: ReportInputs, recipes: list[str], settings: ReportSettings) ->
         names,
         label,
         population.class_index[(population.split == TRAIN) & ~population.usable],
-        training.weight,
+        training.weights,
         census.cluster_counts(label, evidence.column("cluster"), len(names)) if evidence.has("cluster") else None,
         [class_top1(hits[name], len(names)) if name in hits else None for name in recipes],
     )
@@ -213,11 +213,11 @@ def _pictures(run: _Run, shown: Sequence[int], gallery: Gallery) -> tuple[page.C
 
 
 def _verdict(run: _Run) -> page.Verdict:
-    baseline, weight = run.settings.baseline, run.training.weight
+    baseline, weights = run.settings.baseline, run.training.weights
     best = best_recipe(run.results, baseline)
     light = None
-    if weight is not None and len(weight):
-        light = float(census.light_images(weight, run.training.order.class_index).mean())
+    if weights is not None and len(weights.alone):
+        light = float(census.light_images(weights.alone, run.training.order.class_index).mean())
     compared = best is not None and best in run.hits and baseline in run.hits
     return page.Verdict(
         baseline=baseline,

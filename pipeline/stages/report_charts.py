@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.policy.decision import class_means
 from pipeline.report import census, charts
 from pipeline.report.page import Chart
 from pipeline.report.results import SplitResults
@@ -50,11 +49,17 @@ def size_chart(classes: Sequence[census.ClassRow]) -> Chart | None:
 
 
 def weight_chart(training: Training) -> Chart | None:
-    """How many images have which weight relative to their class's mean, or None where nothing weighs."""
-    if training.weight is None or not training.weight.any():
+    """How many images would have which weight relative to their class's mean without their doubles.
+
+    None where nothing weighs.
+    """
+    if training.weights is None or not training.weights.counted.any():
         return None
-    mean = class_means(training.weight, training.order.class_index)
-    relative = np.divide(training.weight, mean, out=np.zeros(len(mean)), where=mean > 0)
+    weight = training.weights.alone
+    mean = census.known_means(weight, training.order.class_index)
+    known = np.isfinite(weight)
+    weight, mean = weight[known], mean[known]
+    relative = np.divide(weight, mean, out=np.zeros(len(mean)), where=mean > 0)
     top = min(WIDEST_WEIGHT, max(1.0, float(np.ceil(relative.max() * 10)) / 10))
     counts, edges = np.histogram(relative.clip(max=top), bins=round(top * 10), range=(0.0, top))
     heavier = f" ({WIDEST_WEIGHT:g} and more in the last bar)" if relative.max() > WIDEST_WEIGHT else ""

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.evidence_tables import EVIDENCE
+from pipeline.report.census import Weights
 from pipeline.report.class_view import LEVELS
 from pipeline.report.overview import (
     READINGS,
@@ -40,7 +41,12 @@ class Training:
     """The t usable training images in the order of the evidence, and what the recipe that is shown makes of them."""
 
     order: ClassOrder
-    weight: npt.NDArray[np.float64] | None  # (t,) times repeats, 0 for an image it does not know; None without a recipe
+    weights: Weights | None  # of t, 0 for an image it does not know; None without a recipe
+
+    @property
+    def weight(self) -> npt.NDArray[np.float64] | None:
+        """(t,) times repeats."""
+        return self.weights.counted if self.weights is not None else None
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,14 @@ def read_training(inputs: ReportInputs, order: ClassOrder) -> Training:
         return Training(order, None)
     manifest = read_table(inputs.weighed.table("manifest"), ("image_id", "weight", "repeats"))
     weight = np.nan_to_num(beside(manifest, order.image_id, "weight").astype(np.float64))
-    return Training(order, weight * beside(manifest, order.image_id, "repeats").clip(min=0))
+    weight *= beside(manifest, order.image_id, "repeats").clip(min=0)
+    found = inputs.evidence.get("duplicates")
+    if found is None:
+        return Training(order, Weights(weight, weight))
+    doubles = read_table(found.table("evidence"), ("image_id", "duplicate_group", "leak"))
+    group = beside(doubles, order.image_id, "duplicate_group")
+    group = np.where(group == -1, order.image_id, group)  # younger than that table
+    return Training(order, Weights.of(weight, group, beside(doubles, order.image_id, "leak")))
 
 
 def source_rows(evidence: Evidence) -> tuple[SourceRow, ...]:

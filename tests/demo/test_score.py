@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from pipeline.demo.score import KindFound, describe, score
+from pipeline.demo.score import KindFound, calibration, describe, describe_calibration, score, without_doubles
 
 
 def _manifest(weight: list[float], kept: list[bool] | None = None) -> pa.Table:
@@ -109,3 +109,18 @@ def test_the_lines_say_what_was_found_and_that_it_is_synthetic() -> None:
     assert "of no class at all: 1 of 1 found (100%)" in lines
     assert "the word's other sense: 0 of 1 found (0%)" in lines
     assert "1 were left out of training altogether, 1 of them wrong." in lines
+
+
+def test_doubles_are_judged_by_what_they_would_weigh_alone() -> None:
+    manifest = pa.table({"image_id": [5, 6, 7, 8], "path": list("abcd"), "weight": [0.5, 0.5, 1.0, 0.0]})
+    doubles = pa.table({"image_id": [7, 6, 5], "duplicate_group": [7, 5, 5], "leak": [False, False, False]})
+    found = {row["path"]: row["weight"] for row in without_doubles(manifest, doubles).to_pylist()}
+    assert found == {"a": 1.0, "b": 1.0, "c": 1.0, "d": 0.0}  # d is of val: nobody looked for its doubles
+
+
+def test_how_honest_the_probabilities_are() -> None:
+    fused = pa.table({"path": ["1.jpg", "0.jpg", "2.jpg", "9.jpg"], "right_probability": [0.85, 0.85, 0.15, 0.5]})
+    found = calibration(fused, _truth([0, 1, 1]))  # of 0 and 1, one is right: said .85, found .5; 2 is said .15, is 0
+    assert found.images.tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 2, 0]
+    assert found.error == pytest.approx((2 * 0.35 + 0.15) / 3)
+    assert "28% off on average over 3 pictures" in describe_calibration(found)

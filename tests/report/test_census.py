@@ -5,6 +5,7 @@ from pipeline.report.census import (
     ClassName,
     ClassRow,
     CrawlAccount,
+    Weights,
     class_rows,
     cluster_counts,
     light_images,
@@ -34,6 +35,19 @@ def test_light_is_measured_within_the_class() -> None:
     # class 0 has mean 1.2: below 0.6 is light; class 1 weighs little as a whole, which is no fault of its images
     assert light_images(np.array([0.5, 0.6, 2.5, 0.1, 0.1]), classes).tolist() == [True, False, False, False, False]
     assert not light_images(np.array([0.0, 0.0]), np.array([0, 0])).any()
+    # an image that no recipe judged is not light, and no part of the mean
+    assert light_images(np.array([1.0, np.nan, 0.3, 1.0]), np.zeros(4, int)).tolist() == [False, False, True, False]
+
+
+def test_doubles_share_a_weight_and_are_not_light_for_that() -> None:
+    # three of one picture, of which the recipe keeps two; a pair; one alone; one that repeats an image of val
+    counted = np.array([0.5, 0.5, 0.0, 0.1, 0.1, 1.0, 0.0])
+    group, leak = np.array([7, 7, 7, 8, 8, 9, 10]), np.array([False] * 6 + [True])
+    weights = Weights.of(counted, group, leak)
+    assert weights.counted.tolist() == counted.tolist()
+    assert weights.alone == pytest.approx([1, 1, 0, 0.2, 0.2, 1, np.nan], nan_ok=True)
+    light = light_images(weights.alone, np.zeros(7, int))
+    assert light.tolist() == [False, False, True, True, True, False, False]
 
 
 def test_clusters_are_counted_per_class() -> None:
@@ -47,7 +61,7 @@ def test_class_rows_by_hand() -> None:
     usable, defective = np.array([0, 0, 0, 1]), np.array([1, 2, 2])
     weight = np.array([0.2, 1.0, 1.8, 1.0])
     top1 = [np.array([0.5, np.nan, 1.0]), None]
-    cat, dog, elk = class_rows(names, usable, defective, weight, np.array([2, 1, 0]), top1)
+    cat, dog, elk = class_rows(names, usable, defective, Weights(weight, weight), np.array([2, 1, 0]), top1)
     assert (cat.usable, cat.quarantined, cat.clusters) == (3, 0, 2)
     assert cat.weight == pytest.approx(1.0)
     assert cat.light == pytest.approx(1 / 3)
