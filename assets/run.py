@@ -13,6 +13,7 @@ from assets.definitions import defs
 from assets.evidence import IN_CLASS, evidence_wanted
 from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
+from assets.recipes import recipe_named
 from assets.resources import StoreResource, forget, record
 from assets.settings import Settings
 from pipeline.stages.listing import Crawl, crawl_name
@@ -98,6 +99,24 @@ def make_results(store: Store, progress: ProgressReporter) -> Path:
     with dagster_instance(store) as instance:
         _Runner(instance, StoreResource(root=str(store.root)), progress).assets(["summary", "report"])
     return report_page(store)
+
+
+def make_manifest_of(store: Store, recipe: str, progress: ProgressReporter) -> None:
+    """Bring one recipe's manifest up to date with the evidence; nothing is trained.
+
+    Raises:
+        ValueError: there is no such recipe.
+        LookupError: the store knows no crawl, or lacks evidence that the recipe reads.
+    """
+    resource = StoreResource(root=str(store.root))
+    resource.crawls()  # before anything is written to what may be no store
+    known = resource.settings().known_recipes()
+    recipe_named(recipe, known)
+    with dagster_instance(store) as instance:
+        tell_recipes(instance, known)
+        run = _Runner(instance, resource, progress)
+        run.assets(["settled"])
+        run.assets(["manifest"], recipe)
 
 
 class _Runner:

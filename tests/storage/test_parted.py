@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.storage import parted as module
@@ -23,6 +23,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PART_ROWS", 3)
 
 
+@settings(deadline=None)  # files
 @given(st.lists(st.lists(IDS, max_size=8), max_size=5))
 def test_parts_put_together_are_a_stable_sort(added: list[list[int]]) -> None:
     ids = [image for batch in added for image in batch]

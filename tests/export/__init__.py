@@ -1,0 +1,1 @@
+"""Exports, each loaded by the library it is for."""
