@@ -19,6 +19,7 @@ from assets.recipes import RECIPES, Recipe, nearest
 from pipeline.policy.catalogue import RULES
 from pipeline.policy.policy import Policy
 from pipeline.policy.rule import Part
+from pipeline.stages.ensemble import ENSEMBLES
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
@@ -40,7 +41,7 @@ def built(name: str, told: OwnRecipe) -> Recipe:
         ValueError: a name that is taken or unfit, an unknown rule or setting, a bad value; the message names the key.
     """
     key = f"recipe.{name}"
-    if name in RECIPES:
+    if name in (*RECIPES, *ENSEMBLES):
         raise ValueError(f"{key}: {name} is a recipe of Winnow's own; call yours otherwise")
     if not _NAME.fullmatch(name):
         raise ValueError(f"{key}: a recipe's name is of a-z, 0-9 and '-', at most 64 characters")

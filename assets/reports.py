@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from assets.ensembles import PUBLISHED as PUBLISHED_ENSEMBLES
+from assets.ensembles import current_ensembles
 from assets.metadata import Outcome, columns, figures, result
 from assets.recipes import RECIPES
 from assets.resources import StoreResource
@@ -11,20 +13,22 @@ from pipeline.stages.summary import make_summary
 from pipeline.storage.artifacts import seeded
 from pipeline.storage.tables import read_table
 
-PUBLISHED = {recipe.name: recipe.published for recipe in RECIPES.values() if recipe.published is not None}
+PUBLISHED = {
+    recipe.name: recipe.published for recipe in RECIPES.values() if recipe.published is not None
+} | PUBLISHED_ENSEMBLES
 
 
 def trained_recipes(store: StoreResource) -> list[str]:
-    """The recipes that have predictions for every seed of the settings, in the order of `winnow recipes`."""
+    """What has predictions for every seed of the settings: recipes in the order of `winnow recipes`, then ensembles."""
     made, seeds = set(store.open().partitions("predictions")), store.settings().seeds
-    return [
-        recipe for recipe in store.settings().known_recipes() if all(seeded(recipe, seed) in made for seed in seeds)
-    ]
+    known = store.settings().known_recipes()
+    recipes = [recipe for recipe in known if all(seeded(recipe, seed) in made for seed in seeds)]
+    return recipes + current_ensembles(store.open(), seeds)
 
 
 @dg.asset(
     group_name="results",
-    deps=["predictions"],
+    deps=["predictions", "ensembles"],
     kinds={"parquet"},
     code_version="1",
     metadata=columns(SUMMARY),
@@ -33,7 +37,7 @@ def trained_recipes(store: StoreResource) -> list[str]:
     ],
 )
 def summary(store: StoreResource) -> Outcome:
-    """Top-1 and top-5, overall and mean per class, of every recipe and seed."""
+    """Top-1 and top-5, overall and mean per class, of every recipe, ensemble and seed."""
     opened = store.open()
     artifact = make_summary(opened, trained_recipes(store), store.settings().seeds)
     rows = read_table(artifact.table("summary")).to_pylist()

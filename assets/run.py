@@ -10,6 +10,7 @@ import dagster as dg
 from rich.console import Console
 
 from assets.definitions import defs
+from assets.ensembles import member_names
 from assets.evidence import IN_CLASS, evidence_wanted
 from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
@@ -78,6 +79,8 @@ def run_graph(store: Store, settings: Settings, crawls: Iterable[Crawl], progres
         run.evidence(settings)
         for recipe in settings.recipes:
             run.assets(["manifest", "model", "predictions"], recipe)
+        if len(member_names(settings, settings.seeds[0])) > 1:
+            run.assets(["ensembles"])
         run.assets(["summary", "report"])
     return report_page(store)
 

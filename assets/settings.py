@@ -19,6 +19,7 @@ from models.features import FeaturesSettings
 from models.specification import TrainingSettings
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.crawl.settings import CrawlSettings
+from pipeline.ensemble.learn import EnsembleSettings
 from pipeline.evidence.confusion import ConfusionSettings
 from pipeline.evidence.density import DensitySettings
 from pipeline.evidence.duplicates import DuplicateSettings
@@ -53,6 +54,14 @@ class RunSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictionSettings:
+    """What every trained model says, beside what it says of the clean splits."""
+
+    #: logits of all training images too: 2 bytes an image and class of disk
+    training: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything a user can decide; each part's settings are documented beside its algorithm."""
 
@@ -75,6 +84,8 @@ class Settings:
     semantic: SemanticSettings = field(default_factory=SemanticSettings)
     fused: FusionSettings = field(default_factory=FusionSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    predictions: PredictionSettings = field(default_factory=PredictionSettings)
+    ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)
     run: RunSettings = field(default_factory=RunSettings)
     #: recipes of the user's own, by name
     recipe: dict[str, OwnRecipe] = field(default_factory=dict)
@@ -84,7 +95,7 @@ class Settings:
         if not self.recipes or not self.seeds:
             raise ValueError("recipes and seeds must each name at least one")
         own = self.own_recipes()
-        for recipe in self.recipes:
+        for recipe in (*self.recipes, *(name.partition("@")[0] for name in self.ensemble.members)):
             recipe_named(recipe, own)
 
     def own_recipes(self) -> dict[str, Recipe]:

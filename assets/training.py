@@ -108,13 +108,17 @@ def model(
 def predictions(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:
-    """Logits of the clean splits, for every seed."""
+    """Logits of the clean splits, for every seed; of the training images too where `predictions.training` says so."""
     recipe, opened = context.partition_key, store.open()
     models = [opened.current("model", seeded(recipe, seed)) for seed in store.settings().seeds]
     artifacts = []
     for trained in models:
         with trainer(context, store, progress, (f"predictions of {trained.partition}", None)) as make:
             artifacts.append(make.make_predictions(trained))
+        if store.settings().predictions.training:
+            title = f"{trained.partition} on the training images"
+            with trainer(context, store, progress, (title, None)) as make:
+                make.make_predictions(trained, training=True)
     rows = sum(artifact.facts["images"] for artifact in artifacts)
     return result(artifacts, figures(artifacts[-1], rows))
 

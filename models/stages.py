@@ -10,11 +10,13 @@ from models.launch import launch
 from models.specification import CrawlFolders, EncodingJob, TrainingJob, TrainingSettings
 from pipeline.records import Split
 from pipeline.stages.crossfit import FOLD_STAGE, fold_partition, make_crossfit_features
+from pipeline.stages.ensemble import TRAINING_STAGE
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of, seeded
 from pipeline.storage.atomic import checksum
 
 CODE_VERSION = "2"
 CLEAN_SPLITS: tuple[Split, ...] = ("val", "test")
+TRAINING_SPLITS: tuple[Split, ...] = ("train",)
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -89,8 +91,15 @@ class Trainer:
         wanted = identity(stage, CODE_VERSION, {}, inputs_of([model, *images]))
         return self.store.make(stage, partition, wanted, build)
 
-    def make_predictions(self, model: Artifact) -> Artifact:
-        """The model's logits of every usable val and test image of all crawls."""
+    def make_predictions(self, model: Artifact, *, training: bool = False) -> Artifact:
+        """The model's logits of every usable val and test image of all crawls.
+
+        Args:
+            model: whose.
+            training: of the training images instead, in a stage of their own: a crawl's worth of logits takes long and
+                much disk (2 bytes an image and class), and is needed to teach a student or to look for wrong labels.
+        """
+        stage, splits = (TRAINING_STAGE, TRAINING_SPLITS) if training else ("predictions", CLEAN_SPLITS)
         listings, images = self._decoded(self.crawls)
 
         def build(draft: Draft) -> Facts:
@@ -99,13 +108,13 @@ class Trainer:
                 outputs=("logits",),
                 crawls=_folders(listings, images),
                 out=draft.folder,
-                splits=CLEAN_SPLITS,
+                splits=splits,
             )
             self._run(draft, job)
             return {"images": sum(record["rows"] for record in draft.files().values())}
 
-        wanted = identity("predictions", CODE_VERSION, {"splits": CLEAN_SPLITS}, inputs_of([model, *images]))
-        return self.store.make("predictions", model.partition, wanted, build)
+        wanted = identity("predictions", CODE_VERSION, {"splits": splits}, inputs_of([model, *images]))
+        return self.store.make(stage, model.partition, wanted, build)
 
     def _decoded(self, crawls: Sequence[str]) -> tuple[list[Artifact], list[Artifact]]:
         listings = [self.store.current("listing", crawl) for crawl in crawls]

@@ -183,5 +183,35 @@ SUMMARY: Final = pa.schema(
         pa.field("top5", pa.float64(), nullable=False),
         pa.field("class_top1", pa.float64(), nullable=False),  # mean over classes, as WebVision scores it
         pa.field("class_top5", pa.float64(), nullable=False),
+        pa.field("log_loss", pa.float64(), nullable=False),  # nats; mean of -log of the true class's probability
+        pa.field("calibration_error", pa.float64(), nullable=False),  # mean distance of confidence from accuracy
+    ]
+)
+
+#: How sure the accuracies are: one row per recipe, split and metric, seeds averaged. 95% intervals over images.
+INTERVALS: Final = pa.schema(
+    [
+        pa.field("recipe", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),  # top1, top5, class_top1 or class_top5
+        pa.field("images", pa.int64(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+        pa.field("low", pa.float64(), nullable=False),
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("gain", pa.float64()),  # over the baseline, on the same images; null for itself, or on other images
+        pa.field("gain_low", pa.float64()),
+        pa.field("gain_high", pa.float64()),
+    ]
+)
+
+#: The pairs of classes that each recipe mixes up most, most often first; predictions of all seeds are counted.
+CONFUSIONS: Final = pa.schema(
+    [
+        pa.field("recipe", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("class_index", pa.int32(), nullable=False),  # the true class
+        pa.field("guessed_class", pa.int32(), nullable=False),  # what it was taken for
+        pa.field("times", pa.int64(), nullable=False),
+        pa.field("share", pa.float64(), nullable=False),  # of the class's predictions
     ]
 )

@@ -20,6 +20,7 @@ def test_every_stage_is_an_asset() -> None:
     assert [
         "baseline_manifest",
         "baseline_model",
+        "ensembles",
         "evidence",
         *sorted(f"evidence_{name}" for name in EVIDENCE),
         "features",
@@ -38,7 +39,7 @@ def test_every_stage_is_an_asset() -> None:
 def test_every_asset_tells_what_it_is(name: str) -> None:
     node = GRAPH.get(dg.AssetKey(name))
     assert node.description
-    assert node.group_name in {"crawl", "baseline", "evidence", "recipes", "results"}
+    assert node.group_name in {"crawl", "baseline", "evidence", "recipes", "ensembles", "results"}
     assert node.kinds
     assert node.code_version
 
@@ -56,6 +57,8 @@ def test_data_flows_as_designed() -> None:
     assert "settled" in parents["evidence_fused"]
     assert parents["model"] == {"manifest"}
     assert parents["predictions"] == {"model"}
+    assert parents["ensembles"] == {"predictions"}
+    assert parents["summary"] == {"predictions", "ensembles"}
 
 
 def test_partitions_are_crawls_and_recipes_only() -> None:

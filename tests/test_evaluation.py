@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import top_k_accuracy_score
 
-from pipeline.evaluation import label_ranks, score
+from pipeline.evaluation import Confusion, confusions, join, judge, label_ranks, score
 
 
 def test_ranks_by_hand_with_ties_in_class_order() -> None:
@@ -40,3 +40,31 @@ def test_refusals() -> None:
         label_ranks(np.zeros((2, 2)), np.array([0]))
     with pytest.raises(ValueError, match="without images"):
         score(np.array([], np.int64), np.array([], np.int64))
+
+
+def test_what_is_kept_of_logits_by_hand() -> None:
+    logits = np.log(np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])) + 7
+    found = judge(np.array([4, 9]), np.array([1, 2]), logits)
+    assert found.image_id.tolist() == [4, 9]
+    assert found.rank.tolist() == [1, 0]
+    assert found.guess.tolist() == [0, 2]
+    assert found.confidence == pytest.approx([0.5, 0.8])
+    assert found.surprise == pytest.approx([-np.log(0.3), -np.log(0.8)])
+    # bins of a tenth: 0.5 said and never right, 0.8 said and always right
+    assert found.calibration_error == pytest.approx((0.5 + 0.2) / 2)
+    assert join([found, found.take(np.array([1]))]).label.tolist() == [1, 2, 2]
+
+
+def test_log_loss_and_calibration_of_float16_logits_far_apart() -> None:
+    logits = np.array([[60000, -60000]], np.float16)
+    found = judge(np.array([1]), np.array([1]), logits)
+    assert (found.confidence[0], found.surprise[0]) == (1, pytest.approx(119_936, rel=1e-3))
+
+
+def test_confused_pairs_by_hand() -> None:
+    label = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+    guess = np.array([1, 1, 2, 0, 0, 1, 1, 1])
+    logits = -np.abs(np.arange(3)[None, :] - guess[:, None]).astype(float)
+    found = confusions(judge(np.arange(8), label, logits), 3)
+    assert found == [Confusion(0, 1, 2, 0.5), Confusion(2, 1, 2, 1.0), Confusion(0, 2, 1, 0.25)]
+    assert confusions(judge(np.arange(1), np.array([0]), np.eye(1)), 3) == []

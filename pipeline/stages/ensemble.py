@@ -69,8 +69,8 @@ def make_ensemble(
 ) -> Artifact:
     """Combine the `predictions` of some models, val and test alike.
 
-    Facts: images, members; of the learned ensemble also log_loss (cross-validated, nats, by kind of weights), strength
-    and weights (of each member for all classes together).
+    Facts: images, members, made_of (their identities); of the learned ensemble also log_loss (cross-validated, nats, by
+    kind of weights), strength and weights (of each member for all classes together).
 
     Args:
         store: where they lie.
@@ -87,7 +87,7 @@ def make_ensemble(
     wanted = identity("ensemble", CODE_VERSION, {"name": name, "seed": seed, "settings": fits}, inputs_of(members))
 
     def build(draft: Draft) -> Facts:
-        facts: Facts = {"members": _names(members)}
+        facts: Facts = {"members": _names(members), "made_of": inputs_of(members)}
         if name != LEARNED:
             return facts | {"images": _write(draft, members, seed, lambda _, logits: _PLAIN[name](logits))}
         fitted = _fit(members, settings)
@@ -121,6 +121,15 @@ def make_training_ensemble(store: Store, ensemble: Artifact, members: Sequence[A
 
     wanted = identity("training-ensemble", CODE_VERSION, {}, inputs_of([ensemble, *members]))
     return store.make(TRAINING_STAGE, ensemble.partition, wanted, build)
+
+
+def current_ensemble(store: Store, name: str, seed: int) -> Artifact | None:
+    """The ensemble of that name and seed, if there is one and each of its members is still what it was made of."""
+    if seeded(name, seed) not in store.partitions(STAGE):
+        return None
+    found = store.current(STAGE, seeded(name, seed))
+    now = inputs_of([store.current(STAGE, member) for member in found.facts["members"]])
+    return found if now == found.facts["made_of"] else None
 
 
 def combiner(ensemble: Artifact) -> Combine:

@@ -10,9 +10,11 @@ import pandas as pd
 
 from assets.demo import findings
 from pipeline.records import LISTING
+from pipeline.stages import ensemble
 from pipeline.storage.artifacts import Store
 from tests.assets.conftest import SmallRun
 
+ENSEMBLES = [f"predictions/{name}@0" for name in ensemble.ENSEMBLES]
 FIRST = [
     "listing/crawl",
     "images/crawl",
@@ -39,6 +41,7 @@ FIRST = [
     "manifest/kmeans-size",
     "model/kmeans-size@0",
     "predictions/kmeans-size@0",
+    *ENSEMBLES,
     "summary/all",
     "report/all",
 ]
@@ -71,6 +74,7 @@ def test_another_k_redoes_clusters_and_what_hangs_on_them(small_run: SmallRun) -
         "manifest/kmeans-size",
         "model/kmeans-size@0",
         "predictions/kmeans-size@0",
+        *ENSEMBLES,
         "summary/all",
         "report/all",
     ]

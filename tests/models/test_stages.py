@@ -117,3 +117,26 @@ def test_another_order_of_networks_is_another_space(trainer: Trainer, trained: P
     first = trainer.make_features("a", models)
     assert trainer.make_features("a", models[::-1]).identity != first.identity
     assert dataclasses.replace(trainer.make_features("a", models), made=True) == dataclasses.replace(first, made=True)
+
+
+def test_predictions_of_clean_and_of_training_images(
+    trainer: Trainer, trained: Path, crawls: list[TinyCrawl], events: list[dict[str, Any]]
+) -> None:
+    model = network(trainer.store, trained, 0, 1)
+    clean, training = (trainer.make_predictions(model, training=asked) for asked in (False, True))
+    assert (clean.stage, training.stage) == ("predictions", "predictions-training")
+    assert clean.partition == training.partition == model.partition
+    for made, splits in ((clean, {"val", "test"}), (training, {"train"})):
+        table = read_table(made.table("predictions"))
+        wanted = np.concatenate([crawl.image_id[crawl.usable & np.isin(crawl.split, list(splits))] for crawl in crawls])
+        assert sorted(table["image_id"].to_pylist()) == sorted(wanted.tolist())
+        assert set(table["split"].to_pylist()) == splits
+        assert made.facts["images"] == len(wanted)
+    rows = table.to_pydict()
+    truth = {own: label for crawl in crawls for own, label in zip(crawl.image_id, crawl.class_index, strict=True)}
+    assert rows["class_index"] == [truth[own] for own in rows["image_id"]]
+    guess = np.array(rows["logits"]).argmax(1)
+    assert (guess == rows["class_index"]).mean() > 0.7  # of what it was trained on; chance is a third
+    events.clear()
+    assert not trainer.make_predictions(model, training=True).made
+    assert events == []

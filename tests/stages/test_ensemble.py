@@ -11,7 +11,13 @@ from pipeline.ensemble.combine import average, majority_vote, weighted
 from pipeline.ensemble.learn import EnsembleSettings, Learned
 from pipeline.records import ENSEMBLE_WEIGHTS
 from pipeline.stages import ensemble, predicted
-from pipeline.stages.ensemble import TooFewCleanImagesError, combiner, make_ensemble, make_training_ensemble
+from pipeline.stages.ensemble import (
+    TooFewCleanImagesError,
+    combiner,
+    current_ensemble,
+    make_ensemble,
+    make_training_ensemble,
+)
 from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.tables import read_table
 from tests.stages.predicted_store import add_predictions
@@ -47,7 +53,7 @@ def test_rows_are_combined_and_all_else_is_the_members(tmp_path: Path, name: str
     assert ours.select(["image_id", "split", "class_index"]) == theirs.select(["image_id", "split", "class_index"])
     assert set(ours["seed"].to_pylist()) == {7}
     assert store.current("predictions", f"{name}@7").identity == made.identity
-    assert made.facts == {"images": 100, "members": ["m0@0", "m1@0", "m2@0"]}
+    assert (made.facts["images"], made.facts["members"]) == (100, ["m0@0", "m1@0", "m2@0"])
     assert not make_ensemble(store, name, 7, members, EnsembleSettings(folds=9)).made  # it has no settings
 
 
@@ -128,6 +134,17 @@ def test_members_of_other_images_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=f"{other.partition} predicts other images than m0@0"):
             make_ensemble(store, "ensemble-average", number, [first, other], SETTINGS)
+
+
+def test_an_ensemble_is_current_as_long_as_its_members_are(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    made = make_ensemble(store, "ensemble-average", 0, add_members(store), SETTINGS)
+    found = current_ensemble(store, "ensemble-average", 0)
+    assert found is not None
+    assert found.identity == made.identity
+    assert current_ensemble(store, "ensemble-vote", 0) is None
+    add_members(store, [MEMBERS[1]])  # m0 is trained anew
+    assert current_ensemble(store, "ensemble-average", 0) is None
 
 
 def test_finished_parts_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

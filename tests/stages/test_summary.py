@@ -3,34 +3,20 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from pipeline.records import predictions
+from pipeline.records import CONFUSIONS, INTERVALS
 from pipeline.stages.summary import Row, best, make_summary
-from pipeline.storage.artifacts import Draft, Facts, NotMadeError, Store, seeded
-from pipeline.storage.tables import read_table, write_table
+from pipeline.storage.artifacts import NotMadeError, Store, seeded
+from pipeline.storage.tables import read_table
+from tests.stages.predicted_store import add_predictions
 
 
 def predict(store: Store, recipe: str, seed: int, first_guess: list[int]) -> None:
     """Predictions for four test images and one val image of classes 0, 0, 0, 1 and 1."""
-    schema = predictions(7)
     logits = np.zeros((5, 7), np.float16)
     logits[np.arange(5), first_guess] = 1
-
-    def build(draft: Draft) -> Facts:
-        path = draft.table("predictions") / "part-00000.parquet"
-        columns = [
-            pa.array(range(5), pa.int64()),
-            pa.array([seed] * 5, pa.int32()),
-            pa.array(["test"] * 4 + ["val"]),
-            pa.array([0, 0, 0, 1, 1], pa.int32()),
-            pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), 7),
-        ]
-        draft.finish(0, {path: write_table(path, schema, [pa.record_batch(columns, schema=schema)])})
-        return {}
-
-    store.make("predictions", seeded(recipe, seed), f"{first_guess}".replace(" ", "")[1:-1].replace(",", ""), build)
+    add_predictions(store, seeded(recipe, seed), logits, ["test"] * 4 + ["val"], [0, 0, 0, 1, 1])
 
 
 def test_scores_by_hand(tmp_path: Path) -> None:
@@ -46,7 +32,42 @@ def test_scores_by_hand(tmp_path: Path) -> None:
     assert (first["images"], first["top1"], first["class_top1"]) == (4, 0.5, pytest.approx((2 / 3 + 0) / 2))
     assert first["top5"] == 1.0  # a tie stands in class order: class 1 is third behind 2 and 0
     assert rows["baseline", 1, "val"]["top1"] == 0
+    sure, sum_exp = np.e / (np.e + 6), np.log(np.e + 6)
+    assert first["log_loss"] == pytest.approx((2 * (sum_exp - 1) + 2 * sum_exp) / 4, rel=1e-4)
+    assert first["calibration_error"] == pytest.approx(abs(sure - 0.5), rel=1e-4)  # all in one bin, half right
     assert artifact.facts["best"] == {"recipe": "kmeans-size", "chosen_on": "val", "split": "test", "top1": 1.0}
+
+
+def test_intervals_and_gains_over_the_baseline(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for seed, guess in enumerate(([0, 0, 1, 2, 1], [0, 0, 0, 1, 0])):
+        predict(store, "baseline", seed, guess)
+        predict(store, "kmeans-size", seed, [0, 0, 0, 1, 1])
+    table = read_table(make_summary(store, ["baseline", "kmeans-size"], [0, 1]).table("intervals"))
+    assert table.schema == INTERVALS
+    rows = {(row["recipe"], row["split"], row["metric"]): row for row in table.to_pylist()}
+    assert len(rows) == 2 * 2 * 4
+    base, other = rows["baseline", "test", "top1"], rows["kmeans-size", "test", "top1"]
+    assert (base["images"], base["value"], base["gain"]) == (4, 0.75, None)  # 1, 1, 1/2, 1/2 over the seeds
+    assert (base["low"], base["high"]) == (0.5, 1.0)
+    assert (other["value"], other["low"], other["high"]) == (1, 1, 1)
+    assert (other["gain"], other["gain_low"], other["gain_high"]) == (0.25, 0, 0.5)
+    class_mean = rows["kmeans-size", "test", "class_top1"]
+    assert class_mean["gain"] == pytest.approx(1 - (5 / 6 + 1 / 2) / 2)
+
+
+def test_confused_pairs_are_counted_over_the_seeds(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    predict(store, "baseline", 0, [1, 1, 1, 0, 2])
+    predict(store, "baseline", 1, [0, 0, 1, 0, 1])
+    table = read_table(make_summary(store, ["baseline"], [0, 1]).table("confusions"))
+    assert table.schema == CONFUSIONS
+    told = [tuple(row.values()) for row in table.to_pylist()]
+    assert told == [
+        ("baseline", "test", 0, 1, 4, pytest.approx(4 / 6)),
+        ("baseline", "test", 1, 0, 2, 1.0),
+        ("baseline", "val", 1, 2, 1, 0.5),
+    ]
 
 
 def test_the_best_recipe_is_chosen_on_val_and_told_on_test() -> None:
