@@ -1,9 +1,19 @@
 """Table names as a user says them -> the folders their Parquet parts lie in."""
 
 from pathlib import Path
+from typing import Final
 
 from assets.resources import recorded_settings
 from pipeline.storage.artifacts import WHOLE, NotMadeError, Store, seeded
+
+#: Tables that lie beside that of a source of evidence, by its name.
+BESIDE: Final[dict[str, tuple[str, ...]]] = {
+    "duplicates": ("groups",),
+    "neighbours": ("nearest",),
+    "opinion": ("joint", "classes"),
+    "confusion": ("pairs", "groups"),
+    "fused": ("queries", "classes", "moves", "judged"),
+}
 
 
 def table_folders(store: Store, table: str) -> list[Path]:
@@ -21,15 +31,22 @@ def table_folders(store: Store, table: str) -> list[Path]:
             raise NotMadeError(f"{store.root} holds no {kind} yet: run `winnow run CRAWL --store {store.root}` first")
         return [store.current(stage, crawl).table(kind) for crawl in partitions]
     if kind == "evidence" and name:
-        return [store.current(f"evidence-{name}").table("evidence")]
-    if kind == "manifest" and name:
-        return [store.current("manifest", name).table("manifest")]
+        source, _, beside = name.partition("/")
+        if beside and beside not in BESIDE.get(source, ()):
+            raise ValueError(f"evidence {source!r} has no table {beside!r} beside it: there are {_beside_in_words()}")
+        return [store.current(f"evidence-{source}").table(beside or "evidence")]
+    if kind in ("manifest", "review") and name:
+        return [store.current(kind, name).table(kind)]
     if kind == "predictions" and name:
         seeds = recorded_settings(store).seeds
         return [store.current("predictions", seeded(name, seed)).table("predictions") for seed in seeds]
-    if table in ("evidence", "summary"):
+    if table in ("evidence", "summary", "verdicts", "settled"):
         return [store.current(table, WHOLE).table(table)]
     raise ValueError(
         f"no table is called {table!r}: there are listing, classes, queries, images, evidence, evidence/NAME, "
-        "manifest/RECIPE, predictions/RECIPE and summary"
+        f"{_beside_in_words()}, manifest/RECIPE, review/RECIPE, predictions/RECIPE, verdicts, settled and summary"
     )
+
+
+def _beside_in_words() -> str:
+    return ", ".join(f"evidence/{source}/{name}" for source, names in BESIDE.items() for name in names)

@@ -23,6 +23,15 @@ class Reliability:
         filled = self.images > 0
         return float(np.average(np.abs(self.said - self.found)[filled], weights=self.images[filled]))
 
+    @property
+    def by_chance(self) -> float:
+        """The error to expect of honest probabilities on so few images: mean deviations of a normal; NaN for none."""
+        if not self.images.sum():
+            return float("nan")
+        filled = self.images > 0
+        images, said = self.images[filled], self.said[filled]
+        return float(np.average(np.sqrt(2 / np.pi * said * (1 - said) / images), weights=images))
+
 
 def reliability(
     probability: npt.NDArray[np.floating[Any]], right: npt.NDArray[np.bool_], bins: int = 10

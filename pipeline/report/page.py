@@ -6,6 +6,7 @@ from pipeline.report.census import ClassRow, CrawlAccount
 from pipeline.report.overview import ClassFigure, SourceRow
 from pipeline.report.results import Gain, SplitResults
 from pipeline.report.sheets import Sheet
+from pipeline.report.trust import Calibration, TrustTable
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,16 @@ class EvidencePart:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """How right classes and queries are as a whole, and how honest that is."""
+
+    classes: TrustTable
+    queries: TrustTable
+    calibration: Calibration | None  # None: no verdicts to judge by
+    diagram: Chart | None  # of its held-out probabilities
+
+
+@dataclass(frozen=True)
 class DefectExamples:
     """Images quarantined for one reason."""
 
@@ -125,6 +136,7 @@ class Page:
     class_split: str | None  # the split of the classes' accuracies
     classes: tuple[ClassRow, ...]
     evidence: EvidencePart
+    trust: Trust | None  # None: nobody has estimated it
     pictures: tuple[ClassPictures, ...]
     pictured_by: str  # which classes are pictured: those with ...
     omitted: tuple[str, ...]  # names of classes with images but without contact sheets

@@ -31,13 +31,14 @@ from pipeline.stages.report_inputs import (
 from pipeline.stages.report_missing import missing_of
 from pipeline.stages.report_pictures import class_pictures
 from pipeline.stages.report_scores import read_hits
+from pipeline.stages.report_trust import read_trust
 from pipeline.stages.texts import read_class_words
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.atomic import publish_bytes
 from pipeline.storage.tables import read_table
 
 STAGE = "report"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +139,7 @@ def _page(
         class_split=run.results[0].split if run.hits else None,
         classes=tuple(run.classes),
         evidence=_evidence(run, gallery),
+        trust=read_trust(inputs.evidence["fused"], inputs.listings, run.names) if "fused" in inputs.evidence else None,
         pictures=_pictures(run, shown, gallery),
         pictured_by=by,
         omitted=tuple(run.classes[k].name for k in omitted),

@@ -24,3 +24,11 @@ def test_empty_bins_count_nothing() -> None:
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="right has 1 entries"):
         reliability(np.array([0.5, 0.5]), np.array([True]))
+
+
+def test_honest_probabilities_seem_as_far_off_as_chance_makes_them() -> None:
+    rng = np.random.default_rng(0)
+    probability = rng.random((400, 60))
+    drawn = [reliability(row, rng.random(60) < row) for row in probability]
+    assert np.mean([one.by_chance for one in drawn]) == pytest.approx(np.mean([one.error for one in drawn]), rel=0.1)
+    assert np.isnan(reliability(np.zeros(0), np.zeros(0, np.bool_)).by_chance)

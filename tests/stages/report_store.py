@@ -222,6 +222,17 @@ def add_evidence(store: Store, crawl: str, images: Sequence[Image], sources: Seq
             "pairs": [{"class_a": 0, "class_b": 1, "a_as_b": 1, "b_as_a": 0, "rate": 0.375}],
             "groups": [{"confused_group": 0, "class_index": 0}, {"confused_group": 0, "class_index": 1}],
         },
+        "fused": {
+            "queries": [
+                {"crawl": crawl, "query_id": 7, "class_index": 0, "images": 2, "right_share": 0.875},
+                {"crawl": crawl, "query_id": None, "class_index": 1, "images": 1, "right_share": 0.5},
+                {"crawl": crawl, "query_id": 8, "class_index": 0, "images": 1, "right_share": 0.25},
+            ],
+            "classes": [
+                {"class_index": 0, "images": 3, "right_share": 0.625},
+                {"class_index": 1, "images": 1, "right_share": 0.5},
+            ],
+        },
     }
 
     def build(source: str, draft: Draft) -> Facts:

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.evidence_tables import EVIDENCE
+from pipeline.evidence_tables import EVIDENCE, JUDGED
+from pipeline.records import QUERIES
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.classes import ClassOrder
 from pipeline.stages.population import Population
@@ -14,6 +15,7 @@ from pipeline.stages.report import ReportSettings, make_report, report_page
 from pipeline.stages.report_evidence import beside
 from pipeline.stages.report_gallery import usable_positions
 from pipeline.storage.artifacts import Store
+from pipeline.storage.tables import part_path, write_table
 from tests.stages.report_store import (
     CRAWL,
     HOSTILE,
@@ -211,3 +213,35 @@ def test_an_image_that_cannot_be_used_any_more_has_no_place() -> None:
     none = dataclasses.replace(population, image_id=np.zeros(0, np.int64), usable=np.zeros(0, np.bool_))
     assert usable_positions(none, np.array([6])).tolist() == [-1]
     assert len(ClassOrder.of(population, 1)) == 1
+
+
+def test_classes_and_queries_are_told_worst_first(store: Store) -> None:
+    queries = [{"query_id": 7, "class_index": 0, "text": HOSTILE}, {"query_id": 8, "class_index": 0, "text": "cats"}]
+    folder = store.current("listing", "shop").folder / "queries"
+    write_table(part_path(folder, 0), QUERIES, [pa.Table.from_pylist(queries, schema=QUERIES)])
+    page = read(store)
+    assert page.row("cats", "25.0") == [f"cats {NAMES[0]}", "1", "25.0", ""]
+    assert page.row(HOSTILE, "87.5")[1:3] == ["2", "87.5"]
+    told = [" ".join("".join(row[0]).split()) for row in page.cells if len(row) == 4 and "".join(row[-1]).strip() == ""]
+    places = [
+        next(k for k, name in enumerate(told) if name.startswith(own)) for own in ("cats", "no query is", HOSTILE)
+    ]
+    assert places == sorted(places)
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "Nobody can tell yet: there is no verdict of a person" in page.words
+    assert "winnow verdicts FILE" in page.words
+
+
+def test_verdicts_judge_how_honest_the_probabilities_are(store: Store) -> None:
+    told = [
+        {"image_id": 4000, "right": True, "held_out_probability": 0.875, "unaided_probability": 0.5},
+        {"image_id": 4002, "right": False, "held_out_probability": 0.125, "unaided_probability": 0.75},
+    ]
+    folder = store.current("evidence-fused").folder / "judged"
+    write_table(part_path(folder, 0), JUDGED, [pa.Table.from_pylist(told, schema=JUDGED)])
+    page = read(store)
+    assert "By 2 images that a person looked at, a probability is 12.5 points off on average" in page.words
+    assert "62.5 without any verdict" in page.words
+    assert any(
+        str(attrs.get("alt")).startswith("How often labels were right") for tag, attrs in page.tags if tag == "img"
+    )
