@@ -162,6 +162,18 @@ def report(store: StoreOption = DEFAULT_STORE) -> None:
 
 
 @app.command()
+def review(
+    recipe: Annotated[str, typer.Argument(help="Recipe whose manifest the verdicts should change.")] = "fused",
+    count: Annotated[int, typer.Option(help="Images to ask for, 1 to 2,000.")] = 200,
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """List the images whose verdict would change a recipe's manifest most: a page to mark them on, CSV and Parquet."""
+    from assets.people import review as list_images  # noqa: PLC0415
+
+    list_images(Store(store), recipe, count, console)
+
+
+@app.command()
 def verdicts(
     file: Annotated[
         Path, typer.Argument(help="CSV or Parquet: image_id (or crawl and path), and verdict: right, wrong or a class.")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipeline.stages.settled import make_settled
 from pipeline.stages.verdicts import Taken, take_verdicts
 from pipeline.storage.artifacts import NotMadeError, Store
 
@@ -16,6 +17,29 @@ def take(store: Store, file: Path, console: Console) -> bool:
     for line in _told(taken, file):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return bool(taken.images) or not taken.rejected
+
+
+def review(store: Store, recipe: str, count: int, console: Console) -> None:
+    """Make the list of images to look at and tell where it lies."""
+    from assets.recipes import recipe_named  # noqa: PLC0415 - the rules behind it are not needed to take verdicts
+    from assets.settings import settings_of  # noqa: PLC0415
+    from pipeline.policy.review import ReviewSettings  # noqa: PLC0415
+    from pipeline.stages.review import make_review  # noqa: PLC0415
+    from pipeline.stages.review_files import PAGE, SHEET  # noqa: PLC0415
+
+    settings = settings_of(store.read_document("settings", {}), str(store.root / "settings.json"))
+    policy, crawls = recipe_named(recipe, settings.own_recipes()).policy, _listed(store)
+    make_settled(store, crawls)  # verdicts since the last run are not asked for again
+    made = make_review(store, recipe, policy, crawls, ReviewSettings(count=count))
+    told = [
+        f"{made.facts['images']} images whose verdict would change the manifest of {recipe} most",
+        f"page:    {made.folder / PAGE}",
+        f"CSV:     {made.folder / SHEET}",
+        f"Parquet: {made.table('review')}",
+        f"Mark them on the page or in the column verdict, then: winnow verdicts FILE --store {store.root}",
+    ]
+    for line in told:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _listed(store: Store) -> list[str]:

@@ -111,6 +111,26 @@ SETTLED: Final = pa.schema(
     ]
 )
 
+#: The images whose verdict would change a recipe's manifest most, the first first.
+REVIEW: Final = pa.schema(
+    [
+        pa.field("place", pa.int32(), nullable=False),  # in the list, from 1
+        pa.field("image_id", pa.int64(), nullable=False),
+        pa.field("crawl", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("title", pa.string()),
+        pa.field("query", pa.string()),  # the search that found it; null where none is told of
+        pa.field("class_index", pa.int32(), nullable=False),  # of its label
+        pa.field("class_name", pa.string(), nullable=False),
+        pa.field("suggested_class", pa.int32()),  # what it most probably is instead
+        pa.field("suggested_name", pa.string()),
+        pa.field("right_probability", pa.float32(), nullable=False),
+        pa.field("weight", pa.float32(), nullable=False),  # of the manifest, repeats counted
+        pa.field("change", pa.float64(), nullable=False),  # of all weights of the manifest, as a verdict is expected to
+        pa.field("reason", pa.string(), nullable=False),  # why it is asked, in words
+    ]
+)
+
 #: What is trained on: one row per listed image, quarantined ones too. A recipe's manifest appends the evidence it used.
 MANIFEST: Final = pa.schema(
     [

@@ -13,19 +13,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.export.spreadsheet import publish_csv
 from pipeline.records import VERDICTS
 from pipeline.stages.verdict_words import ClassNames, Verdict, VerdictError
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, NotMadeError, Store, identity
 from pipeline.storage.locks import exclusive
 from pipeline.storage.rows import find_rows, take_rows
-from pipeline.storage.spreadsheet import Line, publish_csv, read_lines
+from pipeline.storage.spreadsheet import Line, read_lines
 from pipeline.storage.tables import part_path, read_table, write_table
 
 STAGE: Final = "verdicts"
 CODE_VERSION: Final = "1"
 COLUMNS: Final = ("image_id", "crawl", "path", "verdict")
-#: Before the ids of a CSV file: a spreadsheet rounds whole numbers of more than 15 digits.
-ID_MARK: Final = "id"
 _SHOWN: Final = 80  # characters of a cell that are quoted
 
 
@@ -113,7 +112,7 @@ class _Shelf:
         for crawl in crawls:
             rows += _listed(store, crawl, ids, sorted(path for where, path in paths if where == crawl))
         catalogue = read_table(store.current("listing", crawls[0]).table("classes"), ("wnid", "lemmas")).to_pylist()
-        by_path = {(row["crawl"], _plain(row["path"])): row for row in rows}
+        by_path = {(row["crawl"], row["path"].strip()): row for row in rows}
         return cls({row["image_id"]: row for row in rows}, by_path, ClassNames.of(catalogue))
 
     def image(self, cells: Mapping[str, str]) -> Mapping[str, Any]:
@@ -142,7 +141,7 @@ class _Shelf:
         row = self.by_id.get(image)
         if row is None:
             raise VerdictError("the crawls of this store list no such image_id: it is of another store, or rounded")
-        if where[1] and where != (row["crawl"], _plain(row["path"])):
+        if where[1] and (where[0], _plain(where[1])) != (row["crawl"], _plain(row["path"])):
             raise VerdictError("its image_id and its crawl and path name two images: columns have slipped; leave one")
         return row
 
@@ -218,13 +217,13 @@ def _write_rejects(path: Path, rejected: Sequence[Rejected]) -> None:
     if not rejected:
         path.unlink(missing_ok=True)
         return
-    cells = ([one.line.cells.get(name, "") for name in COLUMNS] for one in rejected)
-    told = ([*own, str(one.line.number), one.reason] for own, one in zip(cells, rejected, strict=True))
-    publish_csv(path, [[*COLUMNS, "line", "reason"], *told])
+    cells = {name: pa.array([one.line.cells.get(name, "") for one in rejected]) for name in COLUMNS}
+    lines, reasons = [one.line.number for one in rejected], [one.reason for one in rejected]
+    publish_csv(path, iter([{**cells, "line": pa.array(lines), "reason": pa.array(reasons)}]))
 
 
 def _id_of(cells: Mapping[str, str]) -> int | None:
-    digits = cells["image_id"].removeprefix(ID_MARK).strip()
+    digits = cells["image_id"].removeprefix("'")  # which keeps a spreadsheet from rounding it
     body = digits.removeprefix("-")
     if not (body.isascii() and body.isdigit() and len(body) <= 19):
         return None
@@ -232,5 +231,5 @@ def _id_of(cells: Mapping[str, str]) -> int | None:
 
 
 def _plain(text: str) -> str:
-    """As it comes back from a spreadsheet."""
-    return text.replace("\0", " ").strip()
+    """What is left of a text on its way through a spreadsheet: apostrophes may have been put before formulas."""
+    return text.replace("\0", " ").replace("'", "").strip()

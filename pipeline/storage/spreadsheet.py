@@ -1,16 +1,13 @@
-"""CSV that is safe to open in a spreadsheet, and lines of the CSV or Parquet that comes back from one."""
+"""Lines of a table that a person filled in: CSV as spreadsheets write it, or Parquet."""
 
 import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from pipeline.storage.atomic import publish_bytes
 
 #: What a spreadsheet takes for the beginning of a formula, the full-width forms too.
 FORMULA: Final = (
@@ -29,27 +26,9 @@ class Line:
     defect: str = ""
 
 
-def guarded(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text and text[0] in f"'{FORMULA}" else text
-
-
 def unguarded(text: str) -> str:
-    """What `guarded` was given."""
+    """The text without the apostrophe that keeps a spreadsheet from taking it for a formula."""
     return text[1:] if text[:1] == "'" and text[1:2] and text[1] in f"'{FORMULA}" else text
-
-
-def csv_text(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as CSV, every cell guarded and quoted: no delimiter of any country parts one."""
-    text = io.StringIO()
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerows([guarded(cell.replace("\0", " ")) for cell in row] for row in rows)
-    return text.getvalue()
-
-
-def publish_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    """Write `csv_text` of the rows; the mark before it tells spreadsheets that it is UTF-8."""
-    publish_bytes(path, csv_text(rows).encode("utf-8-sig", "replace"))
 
 
 def read_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:

@@ -1,5 +1,6 @@
 """A store with a few made-up images, published as the real stages publish them."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.evidence_tables import EVIDENCE
-from pipeline.records import CLASSES, IMAGES, LISTING, MARGINS
+from pipeline.records import CLASSES, IMAGES, LISTING, MARGINS, QUERIES
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.storage.arrays import write_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity
@@ -23,6 +24,8 @@ class Picture:
     class_index: int
     features: tuple[float, ...] | None
     split: str = "train"
+    content: str = ""  # pictures of equal content have equal bytes
+    title: str | None = None
 
 
 def add_crawl(store: Store, crawl: str, pictures: Sequence[Picture], *, shard_rows: int = 3, classes: int = 3) -> None:
@@ -41,13 +44,14 @@ def _listing(draft: Draft, crawl: str, pictures: Sequence[Picture], image_id: li
             "path": f"{crawl}/{i}.jpg",
             "class_index": picture.class_index,
             "rank": i + 1,
+            "title": picture.title,
             "split": picture.split,
         }
         for i, (own, picture) in enumerate(zip(image_id, pictures, strict=True))
     ]
     catalogue = [{"class_index": i, "wnid": f"n{i}", "lemmas": [f"class {i}"]} for i in range(classes)]
     files: dict[Path, int] = {}
-    for name, schema, told in (("listing", LISTING, rows), ("classes", CLASSES, catalogue)):
+    for name, schema, told in (("listing", LISTING, rows), ("classes", CLASSES, catalogue), ("queries", QUERIES, [])):
         path = draft.table(name) / "part-00000.parquet"
         files[path] = write_table(path, schema, [pa.Table.from_pylist(told, schema=schema)])
     draft.finish(0, files)
@@ -64,6 +68,7 @@ def _images(draft: Draft, pictures: Sequence[Picture], image_id: list[int], shar
                     "image_id": image_id[i],
                     "status": "usable" if good else "quarantined",
                     "reason": None if good else "broken",
+                    "sha256": sha256(pictures[i].content or str(image_id[i])) if good else None,
                     "shard": shard if good else None,
                     "row": row if good else None,
                 }
@@ -74,6 +79,11 @@ def _images(draft: Draft, pictures: Sequence[Picture], image_id: list[int], shar
         draft.finish(shard, {path: len(rows)})
     usable = sum(picture.features is not None for picture in pictures)
     return {"listed": len(pictures), "usable": usable, "quarantined": len(pictures) - usable}
+
+
+def sha256(content: str) -> str:
+    """Of a picture with that content."""
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _features(draft: Draft, pictures: Sequence[Picture], shard_rows: int) -> Facts:
