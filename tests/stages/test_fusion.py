@@ -128,7 +128,9 @@ def test_sources_that_are_not_there_are_not_asked(tmp_path: Path) -> None:
     assert all(0 < row["right_probability"] < 1 for row in rows)
 
 
-@pytest.mark.parametrize("seen", [None, Verified.of(np.array([100, 103]), np.array([True, False]))], ids=["none", "two"])
+@pytest.mark.parametrize(
+    "seen", [None, Verified.of(np.array([100, 103]), np.array([True, False]))], ids=["none", "two"]
+)
 def test_moves_add_up_to_the_probability(tmp_path: Path, seen: Verified | None) -> None:
     artifact = make_fused(ready(tmp_path), CRAWLS, NAMES, SETTINGS, seen, workers=1)
     moves = read_table(artifact.table("moves"))
@@ -163,6 +165,21 @@ def test_verdicts_are_judged_by_what_those_on_other_pictures_teach(tmp_path: Pat
     assert [row["held_out_probability"] for row in judged] == pytest.approx(
         [row["unaided_probability"] for row in judged], abs=1e-6
     )
+
+
+@pytest.mark.parametrize("absent", ["neighbours", "keyword", "rank"])
+@pytest.mark.parametrize("seen", [None, Verified.of(np.array([103]), np.array([False]))], ids=["none", "one"])
+def test_a_table_that_is_not_there_is_done_without(tmp_path: Path, absent: str, seen: Verified | None) -> None:
+    artifact = make_fused(ready(tmp_path), CRAWLS, [n for n in NAMES if n != absent], SETTINGS, seen, workers=1)
+    rows = {row["image_id"]: row for row in read_table(artifact.table("evidence")).to_pylist()}
+    assert all(0 < row["right_probability"] < 1 for image, row in rows.items() if not (seen and image == 103))
+    moves = {row["image_id"]: row for row in read_table(artifact.table("moves")).to_pylist()}
+    view = {"neighbours": "picture", "keyword": "text", "rank": "rank"}[absent]
+    assert {move[f"{view}_odds"] for move in moves.values()} == {None}
+    # of 201 nobody knows anything: its probability is that of its query, which is all its own
+    assert [moves[201][f"{name}_odds"] for name in ("picture", "text", "rank")] == [None] * 3
+    assert rows[201]["right_probability"] == pytest.approx(rows[201]["query_right_share"])
+    assert rows[201]["right_probability"] == pytest.approx(1 / (1 + np.exp(-moves[201]["query_odds"])), abs=1e-6)
 
 
 def test_a_crawl_without_a_training_image(tmp_path: Path) -> None:
