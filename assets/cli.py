@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from assets.progress import TerminalProgress
-from assets.settings import SettingsError, read_settings, settings_of
+from assets.settings import Settings, SettingsError, read_settings, settings_of
 from pipeline.storage.artifacts import NotMadeError, Store
 from pipeline.storage.locks import BusyError
 
@@ -119,14 +119,8 @@ def recipes(
     """List every recipe, yours too: what it does, what the source reached with it, and whether it has been run."""
     from assets.recipe_table import recipe_table  # noqa: PLC0415
 
-    file = config or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
     opened = Store(store)
-    settings = (
-        read_settings(file, {})
-        if file
-        else settings_of(opened.read_document("settings", {}), str(opened.root / "settings.json"))
-    )
-    console.print(recipe_table(opened, settings))
+    console.print(recipe_table(opened, _settings(opened, config)))
 
 
 @app.command(context_settings={"ignore_unknown_options": True})  # an image_id may begin with a minus sign
@@ -154,6 +148,20 @@ def export(
 
 
 @app.command()
+def diff(
+    a: Annotated[str, typer.Argument(help="RECIPE, RECIPE~1 (the one before), STORE:RECIPE, or a STORE.")],
+    b: Annotated[str, typer.Argument(help="What to compare it with.")],
+    store: StoreOption = DEFAULT_STORE,
+    to: Annotated[Path, typer.Option(help="Folder for the table of changes and the page.")] = Path("winnow-diff"),
+    images: Annotated[int, typer.Option(help="Images pictured of those that lose most, and as many that gain.")] = 24,
+) -> None:
+    """Compare two manifests, or all that two stores share: who changed, by how much, why."""
+    from assets.compare import diff as compare_manifests  # noqa: PLC0415 - drawing libraries behind it
+
+    compare_manifests(Store(store), a, b, to, images, console)
+
+
+@app.command()
 def report(store: StoreOption = DEFAULT_STORE) -> None:
     """Bring the report up to date with what the store holds and print where it lies."""
     from assets.run import make_results  # noqa: PLC0415
@@ -174,6 +182,22 @@ def review(
 
 
 @app.command()
+def search(
+    recipes: Annotated[
+        str | None, typer.Option(help="Recipes to try, comma-separated; all there is evidence for.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Samples of the crawl that each is tried on, at least 1.")] = 5,
+    store: StoreOption = DEFAULT_STORE,
+    config: Annotated[Path | None, typer.Option(help="Settings file; ./winnow.toml where there is one.")] = None,
+) -> None:
+    """Rank all recipes in minutes by linear probes on the stored features, and say which are worth a training."""
+    from assets.search import search as try_recipes  # noqa: PLC0415 - torch behind it takes seconds to import
+
+    opened = Store(store)
+    try_recipes(opened, _settings(opened, config), recipes.split(",") if recipes else [], samples, console)
+
+
+@app.command()
 def verdicts(
     file: Annotated[
         Path, typer.Argument(help="CSV or Parquet: image_id (or crawl and path), and verdict: right, wrong or a class.")
@@ -185,6 +209,14 @@ def verdicts(
 
     if not take(Store(store), file, console):
         raise typer.Exit(1)
+
+
+def _settings(store: Store, config: Path | None) -> Settings:
+    """Those of a settings file, or else of the last run over the store."""
+    file = config or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
+    if file:
+        return read_settings(file, {})
+    return settings_of(store.read_document("settings", {}), str(store.root / "settings.json"))
 
 
 def main() -> None:

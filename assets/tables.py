@@ -40,11 +40,11 @@ def table_folders(store: Store, table: str) -> list[Path]:
     if kind == "predictions" and name:
         seeds = recorded_settings(store).seeds
         return [store.current("predictions", seeded(name, seed)).table("predictions") for seed in seeds]
-    if table in ("evidence", "summary", "verdicts", "settled"):
+    if table in ("evidence", "summary", "verdicts", "settled", "search"):
         return [store.current(table, WHOLE).table(table)]
     raise ValueError(
         f"no table is called {table!r}: there are listing, classes, queries, images, evidence, evidence/NAME, "
-        f"{_beside_in_words()}, manifest/RECIPE, review/RECIPE, predictions/RECIPE, verdicts, settled and summary"
+        f"{_beside_in_words()}, manifest/RECIPE, review/RECIPE, predictions/RECIPE, verdicts, settled, search and summary"
     )
 
 

@@ -2,9 +2,8 @@
 
     python benchmarks/recipes.py [--features baseline mobilenet] [--seeds 0 1] [--train 4] [--epochs 4]
 
-The stores are those of benchmarks/detection.py, evidence already made. A probe is trained on each recipe's manifest
-with several penalties; val chooses among them, test is reported. Then the recipes whose probes did best, and the
-baseline, are trained end to end from the same seeds.
+The stores are those of benchmarks/detection.py, evidence already made. `winnow search` tries each recipe over both
+kinds of features. Then the recipes whose probes did best, and the baseline, are trained end to end from the same seeds.
 """
 
 import argparse
@@ -17,18 +16,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
+from scipy.stats import spearmanr
 
 from assets.recipes import BASELINE, RECIPES
 from benchmarks.shopcrawl import ROOT, table
-from models.probes import ProbesSettings, Trials, probe_logits, standardised, train_probes
+from models.search import SearchSettings, make_search
 from models.specification import TrainingSettings
 from models.stages import Trainer
 from pipeline.evaluation import label_ranks, score
-from pipeline.records import SPLITS
 from pipeline.stages.manifest import make_manifest
-from pipeline.stages.population import Population, read_population
-from pipeline.storage.arrays import ArrayShards
 from pipeline.storage.artifacts import NotMadeError, Store, seeded
 from pipeline.storage.tables import read_table
 
@@ -38,74 +34,38 @@ METRICS = ("top1", "class_top1", "class_top5")
 
 
 class Bench:
-    """A store with all evidence: its images as tensors, and what each recipe makes of them."""
+    """A store with all evidence, and what each recipe is worth on it."""
 
     def __init__(self, store: Store) -> None:
-        """Read labels and features of the usable images."""
+        """Learn which recipes the store has evidence for, and make their manifests."""
         self.store = store
-        listing, images = store.current("listing", CRAWL), store.current("images", CRAWL)
-        self.classes: int = listing.facts["classes"]
-        self.population: Population = read_population([listing], [images])
-        self.shards = ArrayShards([store.current("features", CRAWL).table("features")])
-        self.train = np.flatnonzero(self.population.usable & (self.population.split == SPLITS.index("train")))
-        self.training = self._features(self.train)
-        self.clean = {name: self._of_split(name) for name in CLEAN}
-
-    def _features(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
-        found = self.shards.gather(self.population.shard[rows], self.population.row[rows])
-        return torch.from_numpy(found.astype(np.float32))
-
-    def _of_split(self, split: str) -> tuple[torch.Tensor, npt.NDArray[np.int32]]:
-        rows = np.flatnonzero(self.population.usable & (self.population.split == SPLITS.index(split)))
-        return standardised(self._features(rows), self.training), self.population.class_index[rows]
-
-    def manifests(self) -> list[str]:
-        """Make the manifest of every recipe whose evidence the store has; returns their names."""
-        made = []
+        self.recipes = []
         for name, recipe in RECIPES.items():
             try:
-                make_manifest(self.store, name, recipe.policy, [CRAWL])
+                make_manifest(store, name, recipe.policy, [CRAWL])
             except NotMadeError as error:
                 print(f"{name}: left out, {error}")
             else:
-                made.append(name)
-        return made
+                self.recipes.append(name)
 
-    def trials(self, names: list[str]) -> Trials:
-        """What the recipes decided of the training images."""
-        columns = ("class_index", "weight", "repeats", "stage")
-        tables = [read_table(self.store.current("manifest", name).table("manifest"), columns) for name in names]
-        read = {
-            column: np.stack([table[column].to_numpy()[self.train] for table in tables], axis=1) for column in columns
-        }
-        counts = read["weight"] * read["repeats"]
-        return Trials(
-            torch.from_numpy(read["class_index"].astype(np.int64)),
-            torch.from_numpy(counts.astype(np.float32)),
-            torch.from_numpy(read["stage"].astype(np.int64)),
-        )
-
-    def probed(self, names: list[str], seeds: list[int]) -> list[dict[str, Any]]:
-        """One row for each recipe, percent of test, in the order of the catalogue."""
-        settings, started = ProbesSettings(), time.monotonic()
-        features, trials = standardised(self.training, self.training), self.trials(names)
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-        for seed in seeds:
-            probes = train_probes(features, trials, self.classes, settings, seed=seed)
-            scores = {split: self._scores(probes, split) for split in CLEAN}
-            for at, name in enumerate(names):
-                chosen = int(np.argmax([one["top1"] for one in scores["val"][at]]))
-                found[name].append(scores["test"][at][chosen] | {"val top1": scores["val"][at][chosen]["top1"]})
-        print(
-            f"{len(names)} recipes x {len(seeds)} seeds x {len(settings.penalties)} penalties over "
-            f"{tuple(features.shape)} features in {time.monotonic() - started:.1f} s"
-        )
-        return [_row(name, found[name], found[BASELINE]) for name in names]
-
-    def _scores(self, probes: torch.Tensor, split: str) -> list[list[dict[str, float]]]:
-        """Of each recipe and penalty, percent."""
-        features, label = self.clean[split]
-        return [[_score(logits.numpy(), label) for logits in each] for each in probe_logits(features, probes)]
+    def probed(self, samples: int) -> list[dict[str, Any]]:
+        """One row for each recipe, percent of val, in the order of the catalogue."""
+        started = time.monotonic()
+        found = make_search(self.store, [CRAWL], self.recipes, SearchSettings(samples=samples))
+        if found.made:
+            print(f"{len(self.recipes)} recipes x {samples} samples in {time.monotonic() - started:.1f} s")
+        return [
+            {
+                "recipe": row["recipe"],
+                "published top-5": RECIPES[row["recipe"]].published or "-",
+                "val top1": f"{100 * row['top1']:.1f}",
+                "val class_top1": f"{100 * row['class_top1']:.1f}",
+                "gain in val top1": f"{100 * row['gain']:+.1f}",
+                "95% interval": f"{100 * row['gain_low']:+.1f} to {100 * row['gain_high']:+.1f}",
+                "better, %": round(100 * row["better"]),
+            }
+            for row in read_table(found.table("search")).to_pylist()
+        ]
 
     def trained(self, names: list[str], seeds: list[int], settings: TrainingSettings) -> list[dict[str, Any]]:
         """Train end to end; one row for each recipe, percent of test."""
@@ -126,20 +86,29 @@ def main() -> None:
     """Probe, train, print and write the tables."""
     options = _options()
     results: dict[str, Any] = {}
-    for features in options.features:
-        bench = Bench(Store(options.folder / f"evidence-{features}"))
-        results[features] = bench.probed(bench.manifests(), options.seeds)
+    benches = {name: Bench(Store(options.folder / f"evidence-{name}")) for name in options.features}
+    for features, bench in benches.items():
+        results[features] = bench.probed(options.samples)
         print(f"\nlinear probes over features of {features}\n{table(results[features])}\n", flush=True)
     if options.train or options.recipes:
-        bench = Bench(Store(options.folder / f"evidence-{options.features[0]}"))
-        chosen = options.recipes or best_of(results[options.features[0]], options.train)
+        first = options.features[0]
+        chosen = options.recipes or best_of(results[first], options.train)
         settings = TrainingSettings(network=options.network, epochs=options.epochs)
-        results["end to end"] = bench.trained([BASELINE, *chosen], options.seeds, settings)
-        print(f"\nend to end\n{table(results['end to end'])}")
+        results["end to end"] = benches[first].trained([BASELINE, *chosen], options.seeds, settings)
+        results["agreement"] = _agreement(results[first], results["end to end"])
+        print(f"\nend to end\n{table(results['end to end'])}\n\n{results['agreement']}")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     settings_told = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
     options.json.write_text(json.dumps({"settings": settings_told, **results}, indent=1))
     print(f"\nwritten to {options.json}")
+
+
+def _agreement(probed: list[dict[str, Any]], trained: list[dict[str, Any]]) -> str:
+    """Rank correlation of probes and whole trainings over the recipes that have both."""
+    probes = {row["recipe"]: float(row["val top1"]) for row in probed}
+    whole = [float(row["val top1"].split()[0]) for row in trained]
+    found = spearmanr([probes[row["recipe"]] for row in trained], whole).statistic
+    return f"val top-1 of probes and of whole trainings, {len(trained)} recipes: Spearman {found:.2f}"
 
 
 def _options() -> argparse.Namespace:
@@ -147,7 +116,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "shopcrawl")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "benchmarks" / "recipes.json")
     parser.add_argument("--features", nargs="+", choices=["baseline", "mobilenet"], default=["baseline", "mobilenet"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--samples", type=int, default=5, help="of the crawl, that each probe is trained on")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="of the whole trainings")
     parser.add_argument("--train", type=int, default=4, help="recipes to train end to end, the best by their probes")
     parser.add_argument("--recipes", nargs="*", default=[], help="train these instead")
     parser.add_argument("--network", default="resnet18")

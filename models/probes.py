@@ -1,29 +1,42 @@
 """Linear probes of many recipes at once, on the CPU or a GPU: what a recipe is worth, minutes before any training.
 
-Every recipe sees the same images in the same order, so that what differs between two of them is their weights and not
-the luck of the draw; and all of them are one matrix product.
+Every recipe and every seed sees the same images in the same order, so that what differs between two of them is their
+weights and not the luck of the draw; and all of them together are one matrix product a step.
+
+Probes have one optimum, so another order would be no other result. A seed is another sample of the crawl instead: each
+image counts as often as the Bayesian bootstrap says (Rubin, 1981), which costs nothing more and tells whether a recipe
+would have won on other pictures of the same kind.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from models.sampler import ORDER, batch_bounds, batches_in, generator, stage_of_epoch
+from pipeline.evidence.sampling import exponential
+from pipeline.storage.arrays import Array, blocks
 
-_POWER_ROUNDS: Final = 30  # enough for the first digit of the largest eigenvalue, which is all a rate needs
+SHRINKAGE: Final = 0.1  # of the mean variance, added to that along every axis
+RATE: Final = 1.0  # the loss's largest curvature is at most half that of the bias and a whitened axis together
+_SAMPLE_ROWS: Final = 32_768  # that the whitening is taken from, about
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbesSettings:
     """How the probes are trained."""
 
-    #: times the images are gone through
-    epochs: int = 20
+    #: times the images are gone through, at most
+    epochs: int = 10
+    #: images seen in all, beyond which there are fewer epochs, but two at least
+    most_images: int = 4_000_000
     #: images of a step
-    batch_size: int = 256
+    batch_size: int = 1024
     #: Nesterov momentum, [0, 1)
     momentum: float = 0.9
     #: L2 penalties that every recipe is trained with; which serves it best is for clean images to say
@@ -31,98 +44,136 @@ class ProbesSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError("search.epochs and search.batch_size must be at least 1")
+        for name in ("epochs", "most_images", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"search.{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"search.momentum must be in [0, 1), not {self.momentum}")
         if not self.penalties or min(self.penalties) < 0 or not math.isfinite(sum(self.penalties)):
             raise ValueError(f"search.penalties must be finite and at least 0, not {self.penalties}")
 
+    def epochs_of(self, images: int) -> int:
+        """How often so many images are gone through."""
+        return min(self.epochs, max(2, self.most_images // max(images, 1)))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Features of n images and what makes them easy to learn from; they may lie on the disk."""
+
+    features: Array  # float16 (n, d)
+    mean: npt.NDArray[np.float32]  # (d,)
+    whitening: npt.NDArray[np.float32]  # (d, d)
+
+    @classmethod
+    def of(cls, features: Array, shrinkage: float = SHRINKAGE) -> Self:
+        """Whitened by a sample spread evenly over these very images.
+
+        Along every principal axis the deviation becomes sqrt(v / (v + e)), v being the variance there and e `shrinkage`
+        of the mean variance. Descent then takes tens of steps instead of thousands, and axes that hardly vary, which
+        are mostly noise, stay small.
+        """
+        sample = features[:: max(1, len(features) // _SAMPLE_ROWS)].astype(np.float32)
+        mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+        sample -= mean
+        variance, axes = np.linalg.eigh((sample.T @ sample / len(sample)).astype(np.float64))
+        variance = np.maximum(variance, 0)
+        scale = np.sqrt(variance + shrinkage * variance.mean())
+        return cls(features, mean, (axes / np.where(scale > 0, scale, np.inf)).astype(np.float32))
+
+    def like(self, features: Array) -> "Inputs":
+        """Other images, whitened as these are."""
+        return Inputs(features, self.mean, self.whitening)
+
+    def read(self, rows: npt.NDArray[np.int64] | slice, device: torch.device) -> Tensor:
+        """float32 (rows, d + 1): some images, and a one for the bias."""
+        own = (self.features[rows].astype(np.float32) - self.mean) @ self.whitening
+        return torch.from_numpy(np.pad(own, ((0, 0), (0, 1)), constant_values=1)).to(device)
+
 
 @dataclass(frozen=True)
 class Trials:
-    """What r recipes make of the same n images."""
+    """What r recipes make of the same n images, and how often each of s samples of the crawl holds them."""
 
-    label: Tensor  # int64 (n, r) the class each is trained on as
-    weight: Tensor  # float32 (n, r) weight x repeats, 0 for images that a recipe leaves out
-    stage: Tensor  # int64 (n, r) the curriculum stage each enters at
+    label: Array  # whole numbers (n, r): the class each is trained on as
+    weight: Array  # float32 (n, r): weight x repeats, 0 for images that a recipe leaves out
+    stage: Array  # whole numbers (n, r): the curriculum stage each enters at
+    draw: Array  # float32 (n, s), mean about 1
+
+    @staticmethod
+    def draws(image_id: npt.NDArray[np.int64], seeds: int) -> npt.NDArray[np.float32]:
+        """(n, s) how often each image is in each sample; it hangs on the image's id alone."""
+        return np.stack([exponential(image_id, seed) for seed in range(seeds)], axis=1)
 
 
-def standardised(features: Tensor, like: Tensor) -> Tensor:
-    """Features (m, d) with the means and deviations of `like` (n, d); a constant column becomes 0."""
-    scale, mean = torch.std_mean(like.float(), dim=0)
-    return (features.float() - mean) / torch.where(scale > 0, scale, math.inf)
+def train_probes(
+    inputs: Inputs, trials: Trials, classes: int, settings: ProbesSettings, device: torch.device
+) -> Tensor:
+    """Softmax regression of every recipe and sample with every penalty, by mini-batch descent.
 
-
-def train_probes(features: Tensor, trials: Trials, classes: int, settings: ProbesSettings, *, seed: int) -> Tensor:
-    """Softmax regression of every recipe with every penalty, by mini-batch descent.
-
-    A recipe's weights are brought to mean 1 over all n images, so that none takes longer steps than another.
+    The weights of each are brought to mean 1 over all n images, so that none takes longer steps than another.
 
     Args:
-        features: float32 (n, d), standardised.
+        inputs: of n images.
         trials: of the same images.
         classes: C of the catalogue.
         settings: of the descent.
-        seed: decides the order of the images.
+        device: to work on.
 
     Returns:
-        float32 (r, penalties, d + 1, C): weights and, last, the bias, which is not penalised.
+        float32 (d + 1, r, s, penalties, C): weights and, last, the bias, which is not penalised.
 
     Raises:
         ValueError: a recipe leaves nothing to train on.
     """
-    n, r = trials.weight.shape
-    penalty = torch.tensor(settings.penalties, device=features.device).view(1, 1, -1, 1)
-    inputs = torch.cat([features, torch.ones(n, 1, device=features.device)], dim=1)
-    rate = 1 / _curvature(inputs)
-    solution = torch.zeros(inputs.shape[1], r, len(settings.penalties), classes, device=features.device)
-    momentum = torch.zeros_like(solution)
-    steps, step = settings.epochs * batches_in(n, settings.batch_size), 0
-    for epoch in range(settings.epochs):
-        weight = _open_weight(trials, epoch, settings.epochs)
-        order = torch.from_numpy(generator(seed, ORDER, epoch).permutation(n)).to(features.device)
-        for number in range(batches_in(n, settings.batch_size)):
-            first, last = batch_bounds(n, settings.batch_size, number)
-            own = order[first:last]
-            gradient = _gradient(inputs[own], solution, trials.label[own], weight[own])
+    n, epochs = len(inputs.features), settings.epochs_of(len(inputs.features))
+    penalty = torch.tensor(settings.penalties, device=device).view(-1, 1)
+    shape = (inputs.features.shape[1] + 1, trials.weight.shape[1], trials.draw.shape[1], len(penalty), classes)
+    solution, momentum = torch.zeros(shape, device=device), torch.zeros(shape, device=device)
+    stages = trials.stage.max(axis=0) + 1
+    steps, step = epochs * batches_in(n, settings.batch_size), 0
+    for epoch in range(epochs):
+        opened = np.array([stage_of_epoch(epoch, epochs, int(own)) for own in stages])
+        unit = torch.from_numpy(1 / _means(trials, opened)).to(device, torch.float32)
+        for own in _batches(n, settings.batch_size, epoch):
+            weight = torch.from_numpy(np.where(trials.stage[own] <= opened, trials.weight[own], np.float32(0)))
+            weight = (weight[:, :, None] * torch.from_numpy(trials.draw[own])[:, None]).to(device) * unit
+            label = torch.from_numpy(trials.label[own].astype(np.int64)).to(device)
+            gradient = _gradient(inputs.read(own, device), solution, label, weight)
             gradient[:-1] += penalty * solution[:-1]
             momentum.mul_(settings.momentum).add_(gradient)
-            now = rate * (1 + math.cos(math.pi * step / steps)) / 2
-            solution -= now * (gradient + settings.momentum * momentum)
+            solution -= RATE * (1 + math.cos(math.pi * step / steps)) / 2 * (gradient + settings.momentum * momentum)
             step += 1
-    return solution.permute(1, 2, 0, 3).contiguous()
+    return solution
 
 
-def _open_weight(trials: Trials, epoch: int, epochs: int) -> Tensor:
-    """(n, r) what each image counts in an epoch, mean 1; the stages of a recipe share the epochs evenly."""
-    opened = [stage_of_epoch(epoch, epochs, stages) for stages in (trials.stage.amax(dim=0) + 1).tolist()]
-    weight = torch.where(trials.stage <= torch.tensor(opened, device=trials.stage.device), trials.weight, 0.0)
-    mean = weight.mean(dim=0)
-    if (mean <= 0).any():
-        raise ValueError(f"recipe number {int(mean.argmin())} leaves nothing to train on")
-    return weight / mean
+def _batches(images: int, batch_size: int, epoch: int) -> Iterator[npt.NDArray[np.int64]]:
+    order = generator(0, ORDER, epoch).permutation(images)
+    for number in range(batches_in(images, batch_size)):
+        first, last = batch_bounds(images, batch_size, number)
+        yield order[first:last]
+
+
+def _means(trials: Trials, opened: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """(r, s) the mean of what images count while those stages are open."""
+    total = np.zeros((trials.weight.shape[1], trials.draw.shape[1]))
+    for block in blocks(len(trials.weight)):
+        weight = np.where(trials.stage[block] <= opened, trials.weight[block], 0)
+        total += weight.T.astype(np.float64) @ trials.draw[block]
+    if (total <= 0).any():
+        raise ValueError(f"recipe number {int(total.min(axis=1).argmin())} leaves nothing to train on")
+    return total / len(trials.weight)
 
 
 def _gradient(inputs: Tensor, solution: Tensor, label: Tensor, weight: Tensor) -> Tensor:
-    """Of the mean weighted cross-entropy of a batch; in shape the solution."""
-    d, r, penalties, classes = solution.shape
-    error = (inputs @ solution.view(d, -1)).view(len(inputs), r, penalties, classes).softmax(dim=-1)
-    wanted = label.view(-1, r, 1, 1).expand(-1, -1, penalties, 1)
-    error.scatter_add_(-1, wanted, torch.full((1, 1, 1, 1), -1.0, device=error.device).expand(wanted.shape))
-    error *= weight.view(-1, r, 1, 1)
-    return (inputs.T @ error.view(len(inputs), -1)).view_as(solution) / len(inputs)
+    """Of the mean weighted cross-entropy of a batch of b images; in shape the solution."""
+    rows = torch.arange(len(inputs), device=inputs.device).view(-1, 1)
+    error = (inputs @ solution.flatten(1)).view(-1, *solution.shape[1:]).softmax(dim=-1)
+    error[rows, torch.arange(label.shape[1], device=inputs.device), :, :, label] -= 1
+    error *= weight[..., None, None]
+    return (inputs.T @ error.flatten(1)).view_as(solution) / len(inputs)
 
 
-def _curvature(inputs: Tensor) -> float:
-    """An upper bound of the loss's largest curvature: half the largest eigenvalue of the inputs' second moments."""
-    vector = torch.ones(inputs.shape[1], device=inputs.device)
-    for _ in range(_POWER_ROUNDS):
-        product = inputs.T @ (inputs @ vector) / len(inputs)
-        vector = product / product.norm()
-    return float(product.norm()) / 2
-
-
-def probe_logits(features: Tensor, probes: Tensor) -> Tensor:
-    """Logits (r, penalties, m, C) of standardised features (m, d)."""
-    return features @ probes[..., :-1, :] + probes[..., -1:, :]
+def probe_logits(inputs: Tensor, solution: Tensor) -> Tensor:
+    """Logits (r, s, penalties, m, C) of inputs (m, d + 1)."""
+    return torch.einsum("md,drspc->rspmc", inputs, solution)

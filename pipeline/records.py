@@ -235,3 +235,18 @@ CONFUSIONS: Final = pa.schema(
         pa.field("share", pa.float64(), nullable=False),  # of the class's predictions
     ]
 )
+
+#: What trying the recipes by linear probes says: one row per recipe. Accuracies and gains are shares.
+SEARCH: Final = pa.schema(
+    [
+        pa.field("recipe", pa.string(), nullable=False),
+        pa.field("judged_on", pa.string(), nullable=False),  # in words
+        pa.field("images", pa.int64(), nullable=False),  # that judged
+        pa.field("top1", pa.float64(), nullable=False),
+        pa.field("class_top1", pa.float64(), nullable=False),  # mean over classes
+        pa.field("gain", pa.float64(), nullable=False),  # in top1 over the first recipe
+        pa.field("gain_low", pa.float64(), nullable=False),  # 95% interval, paired, over samples and images
+        pa.field("gain_high", pa.float64(), nullable=False),
+        pa.field("better", pa.float64(), nullable=False),  # probability that the gain is above 0
+    ]
+)

@@ -32,6 +32,15 @@ def hashed_sample(image_id: npt.NDArray[np.int64], count: int, seed: int) -> npt
     return np.sort(best)
 
 
+def exponential(image_id: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.float32]:
+    """(n,) numbers drawn from the exponential distribution of mean 1, that hang on each image's id and the seed alone.
+
+    As weights they are a Bayesian bootstrap (Rubin, 1981).
+    """
+    uniform = (_hash(image_id, seed) >> np.uint64(11)).astype(np.float64) * 2.0**-53  # [0, 1)
+    return -np.log1p(-uniform).astype(np.float32)
+
+
 def _hash(image_id: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
     """SplitMix64 (Steele, Lea and Flood, 2014), which maps no two ids to one value: there are no ties."""
     value = image_id.astype(np.uint64) ^ np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
