@@ -44,7 +44,8 @@ def table_folders(store: Store, table: str) -> list[Path]:
         return [store.current(table, WHOLE).table(table)]
     raise ValueError(
         f"no table is called {table!r}: there are listing, classes, queries, images, evidence, evidence/NAME, "
-        f"{_beside_in_words()}, manifest/RECIPE, review/RECIPE, predictions/RECIPE, verdicts, settled, search and summary"
+        f"{_beside_in_words()}, manifest/RECIPE, review/RECIPE, predictions/RECIPE, verdicts, settled, search, "
+        "summary"
     )
 
 
