@@ -48,6 +48,24 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class MixedPair:
+    """Images of one class that a recipe took for another."""
+
+    name: str  # of the true class
+    taken_for: str
+    times: int
+    share: float  # of the class's predictions
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """What one recipe mixes up on the first split of the results."""
+
+    recipe: str
+    pairs: tuple[MixedPair, ...]  # most often first
+
+
+@dataclass(frozen=True)
 class PictureGroup:
     """Sheets of one class that belong together, and how to read them."""
 
@@ -132,6 +150,7 @@ class Page:
     verdict: Verdict
     recipes: tuple[RecipeNote, ...]
     results: tuple[SplitResults, ...]
+    mixed: Mixed | None
     charts: Charts
     class_split: str | None  # the split of the classes' accuracies
     classes: tuple[ClassRow, ...]

@@ -1,4 +1,4 @@
-"""What the recipes reached: the result table over seeds, each class's accuracy, and a gain with its interval."""
+"""What the recipes reached: the result table over seeds with its intervals over images, and each class's accuracy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 METRICS: Final = ("top1", "top5", "class_top1", "class_top5")
 SPLITS_SHOWN: Final = ("test", "val")  # the headline's first
-NORMAL_95: Final = 1.96  # half width of a 95% interval, in standard errors
+FIRST: Final = METRICS[0]  # the metric that recipes are compared by
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,16 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """One recipe's top-1 minus the baseline's on the same images, as shares."""
+
+    mean: float
+    low: float  # of the 95% interval over images
+    high: float
+    images: int
+
+
+@dataclass(frozen=True)
 class ResultRow:
     """One recipe on one split."""
 
@@ -29,7 +39,9 @@ class ResultRow:
     seeds: int
     scores: tuple[Spread, ...]  # in the order of METRICS
     top1: tuple[float, ...]  # each seed's, in the order of the seeds
-    gain: float | None  # mean top-1 minus the baseline's; None for the baseline itself or without one
+    sure: Spread | None  # the first score with its 95% interval over images
+    gain: Gain | None  # over the baseline; None for the baseline itself or without one
+    calibration_error: float  # mean over the seeds
     leads: bool  # the highest mean top-1 of the split
 
 
@@ -51,24 +63,15 @@ class Hits:
     share: npt.NDArray[np.float64]  # (n,) of the seeds, [0, 1]
 
 
-@dataclass(frozen=True)
-class Gain:
-    """One recipe's top-1 minus another's on the same images, as shares."""
-
-    mean: float
-    half_width: float  # of the 95% interval
-    images: int
-
-
 def split_results(
-    summary: Sequence[Mapping[str, Any]], recipes: Sequence[str], baseline: str
+    summary: Sequence[Mapping[str, Any]], intervals: Sequence[Mapping[str, Any]], recipes: Sequence[str]
 ) -> tuple[SplitResults, ...]:
     """The rows of SUMMARY folded over seeds: one table per split that was scored, test first.
 
     Args:
         summary: rows of SUMMARY; those of recipes not named here are left out.
+        intervals: rows of INTERVALS.
         recipes: which to show, in this order.
-        baseline: the recipe that gains are counted from.
     """
     tables = []
     for split in SPLITS_SHOWN:
@@ -77,7 +80,8 @@ def split_results(
         chosen = {name: rows for name, rows in chosen.items() if rows}
         if chosen:
             images = max(row["images"] for rows in chosen.values() for row in rows)
-            tables.append(SplitResults(split, images, _rows(chosen, baseline)))
+            sure = {row["recipe"]: row for row in intervals if row["split"] == split and row["metric"] == FIRST}
+            tables.append(SplitResults(split, images, _rows(chosen, sure)))
     return tuple(tables)
 
 
@@ -85,7 +89,9 @@ def _seed(row: Mapping[str, Any]) -> int:
     return int(row["seed"])
 
 
-def _rows(chosen: Mapping[str, Sequence[Mapping[str, Any]]], baseline: str) -> tuple[ResultRow, ...]:
+def _rows(
+    chosen: Mapping[str, Sequence[Mapping[str, Any]]], sure: Mapping[str, Mapping[str, Any]]
+) -> tuple[ResultRow, ...]:
     means = {name: float(np.mean([row["top1"] for row in rows])) for name, rows in chosen.items()}
     leader = max(means.values())
     return tuple(
@@ -94,11 +100,19 @@ def _rows(chosen: Mapping[str, Sequence[Mapping[str, Any]]], baseline: str) -> t
             seeds=len(rows),
             scores=tuple(_spread([row[metric] for row in rows]) for metric in METRICS),
             top1=tuple(row["top1"] for row in rows),
-            gain=means[name] - means[baseline] if baseline in means and name != baseline else None,
+            sure=Spread(*(sure[name][end] for end in ("value", "low", "high"))) if name in sure else None,
+            gain=_gain(sure[name]) if name in sure else None,
+            calibration_error=float(np.mean([row["calibration_error"] for row in rows])),
             leads=means[name] == leader and len(means) > 1,
         )
         for name, rows in chosen.items()
     )
+
+
+def _gain(row: Mapping[str, Any]) -> Gain | None:
+    if row["gain"] is None:
+        return None
+    return Gain(row["gain"], row["gain_low"], row["gain_high"], row["images"])
 
 
 def _spread(values: Sequence[float]) -> Spread:
@@ -137,16 +151,3 @@ def class_top1(hits: Hits, classes: int) -> npt.NDArray[np.float64]:
     count = np.bincount(hits.class_index, minlength=classes)
     total = np.bincount(hits.class_index, weights=hits.share, minlength=classes)
     return np.asarray(np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0), np.float64)
-
-
-def paired_gain(hits: Hits, base: Hits) -> Gain | None:
-    """How much better `hits` is than `base` on the images both were asked, or None where there are not two of them.
-
-    The interval is over images (paired differences, normal approximation), each image's seeds averaged first.
-    """
-    _, own, theirs = np.intersect1d(hits.image_id, base.image_id, assume_unique=True, return_indices=True)
-    if len(own) < 2:
-        return None
-    difference = hits.share[own] - base.share[theirs]
-    error = float(difference.std(ddof=1)) / len(own) ** 0.5
-    return Gain(float(difference.mean()), NORMAL_95 * error, len(own))

@@ -10,7 +10,7 @@ from pipeline.records import DEFECTS
 from pipeline.report import census, page
 from pipeline.report.overview import ClassFigure
 from pipeline.report.render import render
-from pipeline.report.results import Hits, SplitResults, best_recipe, class_top1, paired_gain, split_results
+from pipeline.report.results import Hits, SplitResults, best_recipe, class_top1, split_results
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.classes import ClassOrder
 from pipeline.stages.population import TRAIN, Population
@@ -30,15 +30,14 @@ from pipeline.stages.report_inputs import (
 )
 from pipeline.stages.report_missing import missing_of
 from pipeline.stages.report_pictures import class_pictures
-from pipeline.stages.report_scores import read_hits
+from pipeline.stages.report_scores import mixed_up, read_hits, read_scores
 from pipeline.stages.report_trust import read_trust
 from pipeline.stages.texts import read_class_words
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.atomic import publish_bytes
-from pipeline.storage.tables import read_table
 
 STAGE = "report"
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +129,7 @@ def _page(
         verdict=_verdict(run),
         recipes=tuple(page.RecipeNote(name, top5) for name, top5 in published.items()),
         results=run.results,
+        mixed=mixed_up(inputs.summary, run.results, settings.baseline, run.names),
         charts=page.Charts(
             accuracy=accuracy_chart(run.results, run.recipes, settings.baseline),
             curves=curve_charts(inputs, run.recipes),
@@ -155,8 +155,8 @@ def _read(inputs: ReportInputs, recipes: list[str], settings: ReportSettings) ->
     names = catalogue_of(inputs.listings)
     training = read_training(inputs, ClassOrder.of(population, len(names)))
     evidence = Evidence(inputs.evidence, training.order)
-    summary = read_table(inputs.summary.table("summary")).to_pylist() if inputs.summary else []
-    tables = split_results(summary, recipes, settings.baseline)
+    summary = read_scores(inputs.summary)
+    tables = split_results(summary["summary"], summary["intervals"], recipes)
     hits = {name: read_hits(found, tables[0].split) for name, found in inputs.predictions.items() if tables and found}
     label = training.order.class_index
     classes = census.class_rows(
@@ -220,14 +220,13 @@ def _verdict(run: _Run) -> page.Verdict:
     light = None
     if weights is not None and len(weights.alone):
         light = float(census.light_images(weights.alone, run.training.order.class_index).mean())
-    compared = best is not None and best in run.hits and baseline in run.hits
     return page.Verdict(
         baseline=baseline,
         weighed=run.inputs.weighed.partition if run.inputs.weighed else None,
         light=light,
         best=best,
         split=run.results[0].split if run.results else None,
-        gain=paired_gain(run.hits[best], run.hits[baseline]) if best and compared else None,
+        gain=next((row.gain for row in run.results[0].rows if row.recipe == best), None) if best else None,
     )
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from pipeline.report.results import best_recipe, class_top1, hits_of, paired_gain, split_results
+from pipeline.report.results import Gain, Spread, best_recipe, class_top1, hits_of, split_results
 
 
 def row(recipe: str, seed: int, split: str, top1: float) -> dict[str, object]:
-    other = {"top5": 0.9, "class_top1": top1 / 2, "class_top5": 0.8}
+    other = {"top5": 0.9, "class_top1": top1 / 2, "class_top5": 0.8, "calibration_error": top1 / 4}
     return {"recipe": recipe, "seed": seed, "split": split, "images": 10, "top1": top1, **other}
 
 
@@ -20,8 +20,17 @@ SUMMARY = [
 ]
 
 
+def sure(recipe: str, metric: str, value: float, gain: float | None) -> dict[str, object]:
+    ends = {"low": value - 0.1, "high": value + 0.1}
+    gains = {"gain": gain, "gain_low": gain and gain - 0.2, "gain_high": gain and gain + 0.2}
+    return {"recipe": recipe, "split": "test", "metric": metric, "images": 10, "value": value} | ends | gains
+
+
+INTERVALS = [sure("base", "top1", 0.5, None), sure("weighed", "top5", 0.9, 0.0), sure("weighed", "top1", 0.7, 0.25)]
+
+
 def test_seeds_fold_into_mean_low_and_high() -> None:
-    test, val = split_results(SUMMARY, ["base", "weighed", "second"], "base")
+    test, val = split_results(SUMMARY, INTERVALS, ["base", "weighed", "second"])
     assert (test.split, val.split, test.images) == ("test", "val", 10)
     base, weighed = test.rows
     assert weighed.seeds == 2
@@ -29,20 +38,24 @@ def test_seeds_fold_into_mean_low_and_high() -> None:
     top1, _, class_mean, _ = weighed.scores
     assert (top1.mean, top1.low, top1.high) == pytest.approx((0.7, 0.6, 0.8))
     assert class_mean.mean == pytest.approx(0.35)
-    assert weighed.gain == pytest.approx(0.2)
+    assert weighed.sure == Spread(0.7, 0.7 - 0.1, 0.7 + 0.1)
+    assert weighed.gain == Gain(0.25, 0.25 - 0.2, 0.25 + 0.2, 10)
+    assert weighed.calibration_error == pytest.approx(0.175)
     assert weighed.leads
+    assert base.sure is not None
     assert base.gain is None
+    assert val.rows[1].sure is None
     assert not base.leads
     assert [row.recipe for row in val.rows] == ["base", "weighed", "second"]  # the stranger is not of this run
 
 
 def test_best_is_chosen_on_val_and_on_test_only_without_val() -> None:
     recipes = ["base", "weighed", "second"]
-    assert best_recipe(split_results(SUMMARY, recipes, "base"), "base") == "second"
+    assert best_recipe(split_results(SUMMARY, [], recipes), "base") == "second"
     only_test = [entry for entry in SUMMARY if entry["split"] == "test"]
-    assert best_recipe(split_results(only_test, recipes, "base"), "base") == "weighed"
-    assert best_recipe(split_results(SUMMARY, ["base"], "base"), "base") is None
-    assert split_results([], recipes, "base") == ()
+    assert best_recipe(split_results(only_test, [], recipes), "base") == "weighed"
+    assert best_recipe(split_results(SUMMARY, [], ["base"]), "base") is None
+    assert split_results([], [], recipes) == ()
 
 
 def test_hits_average_the_seeds_of_each_image() -> None:
@@ -52,24 +65,3 @@ def test_hits_average_the_seeds_of_each_image() -> None:
     assert hits.class_index.tolist() == [0, 1, 1]
     assert hits.share.tolist() == [0.0, 0.5, 1.0]
     np.testing.assert_array_equal(class_top1(hits, 3), [0.0, 0.75, np.nan])
-
-
-def test_paired_gain_by_hand() -> None:
-    ids, label = np.arange(4), np.zeros(4, np.int64)
-    ours = hits_of(ids, label, np.array([True, True, True, False]))
-    base = hits_of(ids, label, np.array([True, False, False, False]))
-    gain = paired_gain(ours, base)
-    assert gain is not None
-    assert gain.mean == 0.5
-    # differences 0 1 1 0: variance 1/3 with ddof 1, standard error sqrt(1/12)
-    assert gain.half_width == pytest.approx(1.96 * (1 / 12) ** 0.5)
-    assert gain.images == 4
-    assert paired_gain(ours, hits_of(ids[:1], label[:1], np.array([True]))) is None
-
-
-def test_paired_gain_looks_only_at_common_images() -> None:
-    ours = hits_of(np.array([1, 2, 3]), np.zeros(3, np.int64), np.array([True, True, False]))
-    base = hits_of(np.array([2, 3, 4]), np.zeros(3, np.int64), np.array([False, False, True]))
-    gain = paired_gain(ours, base)
-    assert gain is not None
-    assert (gain.mean, gain.images) == (0.5, 2)

@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.report.sheets import SheetSettings
@@ -39,14 +40,24 @@ def test_result_table_equals_the_figures_worked_by_hand(store: Store) -> None:
     page = read(store)
     # baseline on test: 2/4 and 1/4; weighed: 3/4 and 4/4. The third class never wins a top-5 of three classes.
     baseline = page.row("baseline", "73.6")
-    assert baseline[1:4] == ["2", f"37.5 25.0{NONE}50.0", NONE]
-    weighed = page.row("weighed", "+50.0")
-    assert weighed[1:5] == ["2", f"87.5 75.0{NONE}100.0", "+50.0", f"100.0 100.0{NONE}100.0"]
+    # The images' shares are 1, 1/2, 0, 0: of four drawn, all are 0 in 1 of 16, and 3.5 of 4 are reached in 5 of 256.
+    assert baseline[1:4] == ["2", f"37.5 25.0{NONE}50.0 [0.0, 75.0]", NONE]
+    weighed = page.row("weighed")
+    # Here 1, 1, 1, 1/2: three halves of four come in 13 of 256. The differences, 0, 1/2, 1, 1/2, add up as eight coins.
+    assert weighed[1:4] == ["2", f"87.5 75.0{NONE}100.0 [62.5, 100.0]", "+50.0 [+12.5, +87.5]"]
+    assert weighed[4] == f"100.0 100.0{NONE}100.0"
+    sure = np.e / (np.e + 2)  # of every first guess
+    assert baseline[-2] == f"{50 * (abs(sure - 0.5) + abs(sure - 0.25)):.1f}"
     assert weighed[-1] == NONE  # nothing published was given
     assert "+50.0 points top-1" in page.words
-    # per image differences of the two seeds' means: 0, .5, 1, .5; deviation sqrt(1/6), error half of it
-    low, high = 50 - 196 * (1 / 6) ** 0.5 / 2, 50 + 196 * (1 / 6) ** 0.5 / 2
-    assert f"on 4 test images; 95% interval {low:+.1f} to {high:+.1f}: a gain." in page.words
+    assert "on 4 test images; 95% interval +12.5 to +87.5: a gain." in page.words
+
+
+def test_what_the_best_recipe_mixes_up_is_told(store: Store) -> None:
+    page = read(store)
+    assert "By weighed on test, over all seeds." in page.words
+    # its only mistake: the last of the four, a dog, and of two seeds one
+    assert page.row("dog", "empty")[1:] == ["empty", "1", "25.0"]
 
 
 def test_accounting_and_classes_equal_the_figures_worked_by_hand(store: Store) -> None:
@@ -54,7 +65,7 @@ def test_accounting_and_classes_equal_the_figures_worked_by_hand(store: Store) -
     assert page.row("shop", "yes") == ["shop", "5", "3", "4", "12", "10", "2", "yes", "missing 1, broken 1"]
     # three usable, mean weight 3.25 / 3, one of three below half of it; two clusters; baseline 3/4, weighed 4/4 on test
     assert page.row("cat")[1:] == ["3", "0", "1.08", "33.3", "2", "75.0", "100.0"]
-    assert page.row("dog")[1:] == ["1", "1", "0.75", "0.0", "1", "0.0", "75.0"]
+    assert page.row("dog", "0.75")[1:] == ["1", "1", "0.75", "0.0", "1", "0.0", "75.0"]
     assert page.row("empty")[1:] == ["0", "0", NONE, NONE, "0", NONE, NONE]
     assert "25.0% look wrong" in page.words  # one of four
 
@@ -164,7 +175,7 @@ def test_a_missing_split_is_told(tmp_path: Path, split: str, told: str) -> None:
 def test_a_recipe_not_yet_trained_leaves_the_others_standing(store: Store) -> None:
     page = read(store, [*RECIPES, "later"])
     assert "Recipe later has not been trained and scored." in page.words
-    assert page.row("weighed", "+50.0")
+    assert page.row("weighed", "+50.0 [+12.5, +87.5]")
     assert page.row("cat")[-1] == NONE
 
 
@@ -173,7 +184,7 @@ def test_a_class_wholly_in_quarantine_and_a_crawl_without_a_usable_image(tmp_pat
     add_crawl(store, "shop", [Image(1, reason="empty"), Image(1, reason="broken")])
     page = read(store)
     assert page.row("shop", "yes")[4:8] == ["2", "0", "2", "yes"]
-    assert page.row("dog")[1:3] == ["0", "2"]
+    assert page.row("dog", "0", "2")[1:3] == ["0", "2"]
     assert "no decoded training image" in page.words
 
 
