@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from pipeline.records import SPLITS
 from pipeline.report.census import LIGHT
+from pipeline.report.comparison import ComparisonPage
 from pipeline.report.explanation import Explanation
 from pipeline.report.page import Page
 
@@ -29,6 +30,11 @@ def render(page: Page) -> bytes:
 def render_explanation(explanation: Explanation) -> bytes:
     """The page about one image, by the same rules."""
     return _html("explain.html", told=explanation)
+
+
+def render_comparison(page: ComparisonPage) -> bytes:
+    """The page about two manifests, by the same rules."""
+    return _html("comparison.html", page=page)
 
 
 def _html(template: str, **shown: object) -> bytes:

@@ -135,6 +135,19 @@ class Store:
             raise NotMadeError(f"{self.root} holds no {what} yet: run `winnow run` (or materialise it in the UI) first")
         return found
 
+    def versions(self, stage: str, partition: str = WHOLE) -> list[Artifact]:
+        """The current artifact, then every other one that was published and is still there, latest computed first.
+
+        Raises:
+            NotMadeError: there is none.
+        """
+        current = self.current(stage, partition)
+        computed = [
+            line["identity"] for line in self.work() if (line["stage"], line["partition"]) == (stage, partition)
+        ]
+        others = [one for one in dict.fromkeys(reversed(computed)) if one != current.identity]
+        return [current, *filter(None, (self.find(stage, partition, one) for one in others))]
+
     def partitions(self, stage: str) -> list[str]:
         """The partitions of a stage that have a current artifact, sorted."""
         return sorted(path.name.removesuffix(".json") for path in (self.root / "current" / _name(stage)).glob("*.json"))
