@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.shopcrawl import ROOT, table
 from pipeline.evidence.fusion import FusionSettings, Seen, fit_mixture
 from pipeline.evidence.fusion_views import SOURCES, VIEWS
-from pipeline.evidence.reliability import reliability
+from pipeline.evidence.reliability import Reliability, reliability
 from pipeline.measure import MemorySampler
 from pipeline.report.charts import reliability_diagram
 from pipeline.stages.fusion import make_fused
@@ -124,6 +124,7 @@ class Bench:
             "AUROC": float(roc_auc_score(right, said)),
             "over draws": "",
             "ECE": reliability(said, right).error,
+            "ECE by verdicts": _by_verdicts(artifact).error,
             "query share off by": float(shares["query"]),
             "class share off by": float(shares["class"]),
             "right share": float(said.mean()),
@@ -152,6 +153,12 @@ class Bench:
         rows = self.rows(self.fused())
         found = reliability(rows.right_probability.to_numpy(), rows.right.to_numpy())
         return reliability_diagram(found.said.tolist(), found.found.tolist(), found.images.tolist())
+
+
+def _by_verdicts(artifact: Artifact) -> Reliability:
+    """What the verified images say of it, each judged by the verdicts on others; no truth is asked."""
+    table = read_table(artifact.table("judged"), ("right", "held_out_probability"))
+    return reliability(table["held_out_probability"].to_numpy(), table["right"].to_numpy(zero_copy_only=False))
 
 
 def _over_seeds(bench: Bench, count: int, seeds: int) -> dict[str, Any]:

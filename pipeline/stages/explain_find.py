@@ -19,7 +19,7 @@ from pipeline.storage.tables import iterate_table
 SHOWN: Final = 5  # paths named where several fit, or none
 _COMPARED: Final = 40  # of the paths with most in common, so many are compared letter by letter
 _LETTERS: Final = 3  # of a piece that two paths have in common
-_PIECES: Final = 60  # of what was told
+_PIECES: Final = 12  # of what was told, spread over it: each costs a look at every path
 _ID: Final = re.compile(r"-?\d{1,19}")
 
 
@@ -111,7 +111,8 @@ def _name(listing: Artifact, row: int) -> str:
 def _nearest(listings: Sequence[Artifact], bare: str) -> list[str]:
     """The paths most like `bare`: of those that have most pieces of it, the ones with most letters in its order."""
     small = bare.lower()
-    pieces = sorted({small[k : k + _LETTERS] for k in range(max(1, len(small) - _LETTERS + 1))})[:_PIECES]
+    starts = np.linspace(0, max(0, len(small) - _LETTERS), _PIECES).astype(int)
+    pieces = sorted({small[k : k + _LETTERS] for k in starts.tolist()})
     best: list[tuple[int, str]] = []
     for listing in listings:
         for batch in iterate_table(listing.table("listing"), ("path",)):
