@@ -99,9 +99,10 @@ def same_pictures(
 def _candidates(hashes: npt.NDArray[np.uint64], distance: int, workers: int) -> Iterator[Pairs]:
     """Pairs of positions worth a look, each once, in ascending order, CHUNK_PAIRS at a time."""
     spilt = Spill()
-    for mask in block_choices(len(hashes), distance):
-        for near in map_shards(partial(_near, hashes, mask, distance), _by_key(hashes, mask), workers):
-            spilt.add(near)
+    masks = block_choices(len(hashes), distance)
+    tasks = ((mask, own) for mask in masks for own in _by_key(hashes, mask))  # of all masks: the threads stay the same
+    for near in map_shards(partial(_near, hashes, distance), tasks, workers):
+        spilt.add(near)
     number = spilt.array()
     waiting = np.zeros(0, np.int64)
     for bucket in in_buckets(number):
@@ -122,9 +123,10 @@ def _by_key(hashes: npt.NDArray[np.uint64], mask: np.uint64) -> Iterator[npt.NDA
 
 
 def _near(
-    hashes: npt.NDArray[np.uint64], mask: np.uint64, distance: int, own: npt.NDArray[np.int64]
+    hashes: npt.NDArray[np.uint64], distance: int, task: tuple[np.uint64, npt.NDArray[np.int64]]
 ) -> npt.NDArray[np.int64]:
     """The near pairs of a bucket, each told as one number."""
+    mask, own = task
     pairs = own[near_pairs(hashes[own], mask, distance)]
     return pairs[:, 0] * len(hashes) + pairs[:, 1]
 

@@ -25,7 +25,7 @@ from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, ide
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-opinion"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 Integers = npt.NDArray[np.integer[Any]]
 

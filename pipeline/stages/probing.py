@@ -19,7 +19,7 @@ from pipeline.storage.artifacts import Draft
 SAMPLE_IMAGES = 8192  # scale, shrinkage and temperature are settled by so many
 LEAST_SAMPLE_IMAGES = 2048  # with very many classes
 BLOCK_IMAGES = 8192  # widened to float32 at a time
-SAMPLE_LOGITS = 2**24  # of the sample, held at once
+SAMPLE_LOGITS = 2**22  # of the sample, held at once
 BLOCK_LOGITS = 2**20  # of a thread, held at once
 
 
