@@ -124,3 +124,35 @@ def test_mistakes_end_as_one_line(small_run: SmallRun) -> None:
         f"winnow: {small_run.store} holds no manifest of absent yet: "
         "run `winnow run` (or materialise it in the UI) first\n"
     )
+
+
+def test_a_verdict_makes_anew_what_hangs_on_it_and_nothing_else(small_run: SmallRun) -> None:
+    manifest = Store(small_run.store).current("manifest", "kmeans-size")
+    kept = pd.read_parquet(manifest.table("manifest")).query("kept").image_id.to_list()
+    (small_run.folder / "v.csv").write_text(f"image_id,verdict\n{kept[0]},wrong\n{kept[1]},right\n7,right\n")
+    before = small_run.work()
+    said = small_run.winnow("verdicts", "v.csv")
+    assert "v.csv, line 4: the crawls of this store list no such image_id" in said
+    small_run.run()
+    assert small_run.work_since(before) == [
+        "verdicts/all",
+        "settled/all",
+        "evidence-fused/all",
+        "evidence/all",
+        "manifest/kmeans-size",
+        "model/kmeans-size@0",
+        "predictions/kmeans-size@0",
+        *ENSEMBLES,
+        "summary/all",
+        "report/all",
+    ]
+    rows = pd.read_parquet(Store(small_run.store).current("manifest", "kmeans-size").table("manifest"))
+    found = rows.set_index("image_id").reason
+    assert found[kept[0]] == "a person found its label wrong, not trained on"
+    assert "a person found its label right" in found[kept[1]]
+    before = small_run.work()
+    small_run.winnow("verdicts", "v.csv")
+    small_run.run()
+    assert small_run.work_since(before) == []  # what was said survives, and saying it again changes nothing
+    page = small_run.winnow("review", "kmeans-size", "--count", "5")
+    assert "5 images whose verdict would change the manifest of kmeans-size most" in page
