@@ -28,7 +28,7 @@ def _class(column: str) -> Callable[[ImageView], str]:
 
 
 def _cluster_number(column: str) -> Callable[[ImageView], str]:
-    return lambda view: str(view.number(column) + 1) if view.number(column) >= 0 else "none"
+    return lambda view: str(view.number(column)) if view.number(column) >= 0 else "none"
 
 
 def _says(sentence: str) -> Callable[[ImageView], str]:
