@@ -8,6 +8,7 @@ feature files are the page cache's and can be dropped at any time. Writes a tabl
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -75,6 +76,7 @@ class Watched(NamedTuple):
     """What a program took."""
 
     seconds: float
+    cpu_seconds: float  # of its processor: what a busy machine does not change
     peak_bytes: int  # anonymous memory, looked at every 50 ms
 
 
@@ -84,14 +86,19 @@ def watched(program: str) -> Watched:
     Raises:
         RuntimeError: it failed; its error stands above.
     """
-    started, peak = time.monotonic(), 0
+    started, before, peak = time.monotonic(), _children_seconds(), 0
     process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
     while process.poll() is None:
         peak = max(peak, _anonymous_bytes(process.pid))
         time.sleep(0.05)
     if process.returncode:
         raise RuntimeError(f"failed: {program}")
-    return Watched(time.monotonic() - started, peak)
+    return Watched(time.monotonic() - started, _children_seconds() - before, peak)
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _anonymous_bytes(pid: int) -> int:

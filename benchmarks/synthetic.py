@@ -75,7 +75,7 @@ def _listing(draft: Draft, shape: Shape) -> Facts:
     path = part_path(draft.table("classes"), 0)
     files[path] = write_table(path, CLASSES, [pa.Table.from_pylist(catalogue, schema=CLASSES)])
     draft.finish(0, files)
-    return {"listed": shape.rows, "classes": shape.classes}
+    return {"listed": shape.rows, "classes": shape.classes, "containers": None}
 
 
 def image_ids(at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

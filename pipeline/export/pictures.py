@@ -106,7 +106,7 @@ def write_shards(
     left_out = [told for facts in done for told in facts["left_out"]]
     if left_out:
         columns = {name: pa.array([told[name] for told in left_out]) for name in LEFT_OUT}
-        publish_csv(draft.folder / "left_out.csv", iter([columns]))
+        publish_csv(draft.folder / "left_out.csv", [columns])
     images = sum(facts["images"] for facts in done)
     return {"images": images, "shards": len(done), "left_out": len(left_out), "notes": []}
 

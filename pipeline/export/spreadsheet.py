@@ -7,8 +7,8 @@ whole numbers of more than 15 digits.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,19 +34,20 @@ def write_csv(draft: Draft, source: ExportSource, on_progress: Progress) -> Fact
     """Every row of the manifest, with its crawl and the names of its classes, in files of at most a million rows."""
     columns = [name for name in table_schema(source.manifest.table("manifest")).names if name != "image_id"]
     rows = source.rows(columns, on_progress=on_progress)
-    number = total = 0
-    while part := _next_part(rows):
+    total = 0
+    for number, part in groupby(enumerate(rows), lambda pair: pair[0] // FILE_BATCHES):
         path = draft.folder / f"manifest-{number:05d}.csv"
-        if draft.finished(number) is None:
-            publish_csv(path, (_named(source, crawl, table) for crawl, table in part))
-            draft.finish(number, {path: sum(len(table) for _, table in part)})
-        total += sum(len(table) for _, table in part)
-        number += 1
+        done = draft.finished(number)
+        if done is None:
+            done = {"images": publish_csv(path, (_named(source, crawl, table) for _, (crawl, table) in part))}
+            draft.finish(number, {path: done["images"]}, done)
+        total += done["images"]
     return {"images": total, "left_out": 0, "notes": []}
 
 
-def publish_csv(path: Path, tables: Iterator[Cells]) -> None:
-    """Write tables of the same columns, one below the other, as one file that is there whole or not at all."""
+def publish_csv(path: Path, tables: Iterable[Cells]) -> int:
+    """Write tables of the same columns, one below the other, as one file, whole or not at all; gives its rows."""
+    rows = 0
     with atomic_file(path) as temporary, temporary.open("wb") as stream:
         stream.write(MARK)
         for number, cells in enumerate(tables):
@@ -54,6 +55,8 @@ def publish_csv(path: Path, tables: Iterator[Cells]) -> None:
                 stream.write((",".join(f'"{name}"' for name in cells) + "\r\n").encode())
             lines = pc.binary_join_element_wise(*(cell(name, column) for name, column in cells.items()), ",")
             stream.write(joined(lines, "\r\n"))
+            rows += len(lines)
+    return rows
 
 
 def cell(name: str, column: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -87,10 +90,6 @@ def joined(lines: pa.Array, end: str) -> bytes:
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def _next_part(rows: Iterator[tuple[int, pa.Table]]) -> list[tuple[int, pa.Table]]:
-    return list(islice(rows, FILE_BATCHES))
 
 
 def _named(source: ExportSource, crawl: int, rows: pa.Table) -> Cells:
