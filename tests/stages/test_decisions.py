@@ -74,6 +74,7 @@ def test_blocks_change_nothing(tmp_path: Path) -> None:
         "rows": 8,
         "trainable": 5,
         "leaks": 1,
+        "refused": 0,
         "kept": 5,
         "suggested": 1,
         "relabelled": 0,
