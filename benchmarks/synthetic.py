@@ -1,5 +1,6 @@
 """A synthetic store: listing, images and features of any size, published as the real stages publish them."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ def _images(draft: Draft, shape: Shape, side: int) -> Facts:
         columns = {
             "image_id": image_ids(at),
             "status": pa.array(["usable"] * len(at)),
-            "sha256": pa.array([f"{value:064x}" for value in at]),
+            "sha256": pa.array([hashlib.sha256(b"%d" % value).hexdigest() for value in at.tolist()]),
             "perceptual_hash": rng.integers(0, 2**63, len(at)).astype(np.uint64),
             "shard": np.full(len(at), number, np.int32),
             "row": np.arange(len(at), dtype=np.int32),
