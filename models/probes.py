@@ -22,7 +22,7 @@ from models.sampler import ORDER, batch_bounds, batches_in, generator, stage_of_
 from pipeline.evidence.sampling import exponential
 from pipeline.storage.arrays import Array, blocks
 
-SHRINKAGE: Final = 0.1  # of the mean variance, added to that along every axis
+SHRINKAGE: Final = 3.0  # times the mean variance, added to that along every axis
 RATE: Final = 1.0  # the loss's largest curvature is at most half that of the bias and a whitened axis together
 _SAMPLE_ROWS: Final = 32_768  # that the whitening is taken from, about
 
@@ -70,7 +70,7 @@ class Inputs:
         """Whitened by a sample spread evenly over these very images.
 
         Along every principal axis the deviation becomes sqrt(v / (v + e)), v being the variance there and e `shrinkage`
-        of the mean variance. Descent then takes tens of steps instead of thousands, and axes that hardly vary, which
+        times the mean variance. Descent then takes tens of steps instead of thousands, and axes that hardly vary, which
         are mostly noise, stay small.
         """
         sample = features[:: max(1, len(features) // _SAMPLE_ROWS)].astype(np.float32)

@@ -26,7 +26,7 @@ from pipeline.storage.tables import iterate_table, write_table
 from pipeline.trial import chosen_penalties, standing
 
 STAGE = "search"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 MOST_JUDGES = 50_000  # images that judge
 LEAST_VAL = 100  # clean images, below which a fifth of the training images judges instead
 FOLDS = 5  # of the judges, for the choice of penalties; and of the training images, where those judge
