@@ -23,12 +23,25 @@ def draw(seed: int, epoch: int, start: int, images: int) -> npt.NDArray[np.float
     return numbers.astype(np.float32)
 
 
+def mixing_share(draws: npt.NDArray[np.float32], alpha: float) -> npt.NDArray[np.float32]:
+    """Each image's own share of its mixture with another, from Beta(alpha, alpha) (Zhang et al., 2018, mixup).
+
+    Args:
+        draws: (b, DRAWS) as from `draw`; column 5 is turned into the share by the inverse of the distribution.
+        alpha: above 0; small ones leave most images nearly unmixed.
+    """
+    from scipy.special import betaincinv  # noqa: PLC0415 - only mixup needs it
+
+    share: npt.NDArray[np.float32] = betaincinv(alpha, alpha, draws[:, 5].astype(np.float64)).astype(np.float32)
+    return share
+
+
 def crop_and_flip(images: Tensor, draws: Tensor, *, area: float, aspect: float, flip: float) -> Tensor:
     """Random resized crops (Szegedy et al., 2015, section 6) and mirror images, each image by its own draws.
 
     Args:
         images: float [B, 3, S, S].
-        draws: float [B, DRAWS] in [0, 1); the columns are area, aspect, x, y, mirror.
+        draws: float [B, DRAWS] in [0, 1); the first columns are area, aspect, x, y, mirror.
         area: smallest share of an image that its crop keeps, (0, 1].
         aspect: largest ratio of the crop's sides before it is held inside the image, >= 1.
         flip: probability of a mirror image.

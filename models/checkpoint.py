@@ -12,10 +12,11 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from models.ema import Average
 from models.margins import Margins
 from models.networks import Classifier, build_network
+from models.position import Position
 from models.specification import ModelSpecification, read_model_specification
-from models.train import Position
 from pipeline.storage.atomic import atomic_file, publish_bytes
 
 KEPT = 2  # checkpoints: the newest, and the one before in case the disk spoils the newest
@@ -28,19 +29,22 @@ SPECIFICATION = "specification.json"
 class Checkpoints:
     """The checkpoints of one training in a folder of their own: a sha256 digest, then what torch saved.
 
-    Holds weights, momentum, margins and position. No generator's state: every draw depends on seed and position.
+    Holds weights and their mean, momentum, margins and position. No generator's state: every draw depends on seed and
+    position.
     """
 
     folder: Path
     network: Classifier
     optimizer: torch.optim.Optimizer
     margins: Margins
+    average: Average | None = None  # of the weights, where one is kept
 
     def save(self, position: Position) -> None:
         """Publish the state of now, and drop what is older than the last two."""
         state = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.network.state_dict(),
             "margins": self.margins.state(),
             "position": dataclasses.asdict(position),
         }
@@ -66,6 +70,8 @@ class Checkpoints:
             state: dict[str, Any] = torch.load(io.BytesIO(data[_DIGEST_BYTES:]), map_location=device, weights_only=True)
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
+            if self.average is not None:
+                self.average.network.load_state_dict(state["average"])
             self.margins.restore(state["margins"])
             position = Position(**state["position"])
             tell(f"going on after step {position.step} (epoch {position.epoch + 1}, batch {position.batch})")

@@ -1,4 +1,4 @@
-"""Manifest and images joined into columns, and batches of pixels read ahead of the network."""
+"""Manifest and images joined into columns; their pixels stay on the disk, and are read ahead of the network."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -11,11 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-from torch import Tensor
 
-from models.augment import draw
-from models.sampler import batch_bounds, epoch_order, rank_bounds, sightings, stage_of_epoch
 from models.specification import CrawlFolders
 from pipeline.records import IMAGES, LISTING, MANIFEST, Split
 from pipeline.storage.arrays import ArrayShards
@@ -55,63 +51,6 @@ class EvaluationSet(ImageSet):
     """The usable images of some splits, ordered by shard and row."""
 
     split: npt.NDArray[np.int8]  # position among the splits asked for
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """One process's part of a global batch, b images of it."""
-
-    pixels: Tensor  # uint8 [b, S, S, 3]
-    class_index: Tensor  # int64 [b]
-    weight: Tensor  # float32 [b]
-    draws: Tensor  # float32 [b, DRAWS], for the augmentation
-    image_id: npt.NDArray[np.int64]  # (b,)
-    whole: npt.NDArray[np.int64]  # (images,) the global batch, as rows of the training set
-    first: int  # where in it this part begins
-
-    @property
-    def images(self) -> int:
-        """Images of the whole global batch."""
-        return len(self.whole)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingBatches:
-    """A training's batches by epoch and number, as one of several processes sees them."""
-
-    source: TrainingSet
-    batch_size: int  # over all processes
-    epochs: int
-    seed: int
-    rank: int
-    processes: int
-
-    def images(self, epoch: int) -> int:
-        """Images an epoch sees over all processes, repeats counted."""
-        return sightings(self.source.repeats, self.source.stage, self._stage(epoch))
-
-    def read(self, epoch: int, numbers: range) -> Iterator[Batch]:
-        """The epoch's batches of those numbers, read ahead."""
-        order = epoch_order(self.source.repeats, self.source.stage, self._stage(epoch), seed=self.seed, epoch=epoch)
-        return read_ahead(lambda number: self._batch(order, epoch, number), numbers)
-
-    def _batch(self, order: npt.NDArray[np.int64], epoch: int, number: int) -> Batch:
-        start, stop = batch_bounds(len(order), self.batch_size, number)
-        first, last = rank_bounds(start, stop, self.rank, self.processes)
-        chosen = order[first:last]
-        source = self.source
-        return Batch(
-            pixels=torch.from_numpy(source.pixels.gather(source.shard[chosen], source.row[chosen])),
-            class_index=torch.from_numpy(source.class_index[chosen].astype(np.int64)),
-            weight=torch.from_numpy(source.weight[chosen]),
-            draws=torch.from_numpy(draw(self.seed, epoch, first, last - first)),
-            image_id=source.image_id[chosen],
-            whole=order[start:stop],
-            first=first - start,
-        )
-
-    def _stage(self, epoch: int) -> int:
-        return stage_of_epoch(epoch, self.epochs, int(self.source.stage.max()) + 1)
 
 
 def load_training_set(manifest: Path, crawls: Sequence[CrawlFolders], classes: int) -> TrainingSet:

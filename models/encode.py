@@ -117,9 +117,10 @@ def encode(job: EncodingJob, encoder: Encoder, report: Callable[[int, int], None
     told = encoder.specification
     seed = told.seed if isinstance(told, ModelSpecification) else 0
     pixels = ArrayShards([crawl.pixels for crawl in job.crawls])
-    labelled = load_splits(job.crawls, job.splits if "logits" in job.outputs else ())
+    tabled = "logits" in job.outputs and not job.every_image
+    labelled = load_splits(job.crawls, job.splits if tabled else ())
     in_part = np.searchsorted(labelled.shard, np.arange(len(pixels.shards) + 1))  # where each part's images begin
-    whole = "features" in job.outputs
+    whole = "features" in job.outputs or job.every_image
     sizes = [len(shard) for shard in pixels.shards] if whole else np.diff(in_part).tolist()
     for part in range(encoder.gang.rank, len(sizes), encoder.gang.processes):
         if draft.finished(part) is not None:
@@ -130,9 +131,10 @@ def encode(job: EncodingJob, encoder: Encoder, report: Callable[[int, int], None
         tell = partial(_report_part, report, before, sum(sizes))
         made = encoder.apply(pixels.shards[part], rows, job.outputs, tell)
         files: dict[Path, int] = {}
-        if "features" in made:
-            files |= _write_features(draft, part, made["features"])
-        if "logits" in made:
+        for name, values in made.items():
+            if name == "features" or job.every_image:
+                files |= _write_array(draft, name, part, values)
+        if tabled:
             logits = made["logits"][np.searchsorted(rows, labelled.row[chosen])]
             files |= _write_predictions(draft, part, _labels(labelled, chosen, job.splits), seed, logits)
         draft.finish(part, files)
@@ -142,11 +144,11 @@ def _report_part(report: Callable[[int, int], None], before: int, total: int, do
     report(before + done, total)
 
 
-def _write_features(draft: Draft, part: int, features: Float16s) -> dict[Path, int]:
-    path = draft.table("features") / f"part-{part:05d}.npy"
-    with write_array(path, features.shape, np.float16) as stored:
-        stored[:] = features
-    return {path: len(features)}
+def _write_array(draft: Draft, output: Output, part: int, values: Float16s) -> dict[Path, int]:
+    path = draft.table(output) / f"part-{part:05d}.npy"
+    with write_array(path, values.shape, np.float16) as stored:
+        stored[:] = values
+    return {path: len(values)}
 
 
 def _labels(images: EvaluationSet, chosen: slice, splits: Sequence[Split]) -> dict[str, pa.Array]:

@@ -99,20 +99,20 @@ def read_extractor_specification(path: Path) -> ExtractorSpecification:
     return built(ExtractorSpecification, told, str(path))
 
 
-def weights_file(weights: str) -> Path:
-    """The file that `features.weights` names.
+def weights_file(weights: str, setting: str = "features.weights") -> Path:
+    """The file that a setting names.
 
     Raises:
         ValueError: there is no such file, or the folder holds none or several.
     """
     path = Path(weights)
     if not path.is_dir():
-        check(path.is_file(), "features.weights", "a file of weights, or a folder with one", weights)
+        check(path.is_file(), setting, "a file of weights, or a folder with one", weights)
         return path
     found = sorted(each for each in path.iterdir() if each.suffix in WEIGHT_SUFFIXES)
     if len(found) != 1:
         names = [each.name for each in found]
-        raise ValueError(f"features.weights: {weights} must hold one file of {WEIGHT_SUFFIXES}, it holds {names}")
+        raise ValueError(f"{setting}: {weights} must hold one file of {WEIGHT_SUFFIXES}, it holds {names}")
     return found[0]
 
 

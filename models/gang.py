@@ -1,5 +1,6 @@
 """The processes of one training: who am I among how many, and sums over all. One process is the ordinary case."""
 
+import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,6 +30,13 @@ class Gang:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=devices, gradient_as_bucket_view=True)
+
+    def exchange(self, network: nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Around a forward and backward pass: the processes exchange gradients in the last of a step alone."""
+        if isinstance(network, DistributedDataParallel) and not last:
+            alone: contextlib.AbstractContextManager[None] = network.no_sync()
+            return alone
+        return contextlib.nullcontext()
 
     def total(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Each value summed over all processes, (n,) of any length that they agree on."""
@@ -68,6 +76,12 @@ def leave_gang() -> None:
     """Part from the other processes, if there are any."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def lost_another(error: BaseException) -> bool:
+    """Whether an exception only tells that another process of the gang has gone, and nothing of this one."""
+    told_by_gloo = isinstance(error, RuntimeError) and "gloo" in str(error)  # which has no exception of its own
+    return isinstance(error, dist.DistError) or told_by_gloo
 
 
 def has_bfloat16(device: torch.device) -> bool:

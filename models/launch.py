@@ -7,11 +7,13 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 
+RESTARTS = 3  # in a row after which a job that gets no further is given up
 TAIL_LINES = 40  # of the error output that an error quotes
 GRACE_SECONDS = 20.0  # from SIGTERM to SIGKILL: time to write a checkpoint
 Event = dict[str, Any]
@@ -24,6 +26,9 @@ class TrainingError(RuntimeError):
 def launch(job_file: Path, processes: int, on_event: Callable[[Event], None]) -> None:
     """Run a saved job on this machine and return when it is done.
 
+    Where a process is killed or lost, all are started anew and go on from the last checkpoint or finished part, with a
+    rendezvous of their own: torchrun's restarts share one, in which the next attempt may meet the last one's traces.
+
     Args:
         job_file: what `TrainingJob.save` or `EncodingJob.save` wrote.
         processes: of the job, at least 1; one per device where there are several.
@@ -31,20 +36,47 @@ def launch(job_file: Path, processes: int, on_event: Callable[[Event], None]) ->
 
     Raises:
         ValueError: `processes` is below 1.
-        TrainingError: a process failed. What was finished or saved as a checkpoint stays, and the next call goes on.
+        TrainingError: a process failed by itself, or was lost RESTARTS times without the job getting any further. What
+            was finished or saved as a checkpoint stays, and the next call goes on.
     """
     if processes < 1:
         raise ValueError(f"processes must be at least 1, not {processes}")
-    cause = "no process told a cause"
+    furthest, restarts = 0, 0
+    while True:
+        attempt = _attempt(job_file, processes, on_event)
+        if attempt.status == 0:
+            return
+        restarts = 0 if attempt.reached > furthest else restarts + 1
+        furthest = max(furthest, attempt.reached)
+        # A negative status is a signal to torchrun itself, from somebody who wants all of it to end.
+        if attempt.cause is not None or attempt.status < 0 or restarts > RESTARTS:
+            cause = attempt.cause or "a process was lost and told no cause; was it killed, for want of memory perhaps?"
+            raise TrainingError(f"{job_file.name} failed with exit status {attempt.status}: {cause}\n{attempt.tail}")
+        on_event({"event": "message", "text": "a process was lost: all start anew, from what was saved last"})
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """How one gang ended."""
+
+    status: int  # of torchrun
+    reached: int  # images done, as its last line of progress told
+    cause: str | None  # what a process failed of by itself; None where it merely lost another
+    tail: str  # of the error output
+
+
+def _attempt(job_file: Path, processes: int, on_event: Callable[[Event], None]) -> _Attempt:
+    cause, reached = None, 0
     with _started(job_file, processes) as (gang, tail):
         for event in _events(gang.stdout):
             if event["event"] == "error":
-                cause = event["text"]
-            else:
-                on_event(event)
+                cause = cause if event["lost"] else event["text"]
+                continue
+            if event["event"] == "progress":
+                reached = event["done"]
+            on_event(event)
         status = gang.wait()
-    if status != 0:
-        raise TrainingError(f"{job_file.name} failed with exit status {status}: {cause}\n" + "".join(tail))
+    return _Attempt(status, reached, cause, "".join(tail))
 
 
 @contextlib.contextmanager

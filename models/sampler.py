@@ -1,10 +1,13 @@
 """Which image comes when: the same global order for any number of processes, and each process's part of it. Pure."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 ORDER = 0  # what a stream of random numbers is for: streams of one seed never overlap
 AUGMENTATION = 1
+DRAWING = 2
 
 
 def generator(seed: int, purpose: int, epoch: int, skip: int = 0) -> np.random.Generator:
@@ -13,9 +16,24 @@ def generator(seed: int, purpose: int, epoch: int, skip: int = 0) -> np.random.G
     return np.random.Generator(source.advance(skip))
 
 
-def stage_of_epoch(epoch: int, epochs: int, stages: int) -> int:
-    """The latest curriculum stage that is open in an epoch (from 0): the stages share the epochs evenly."""
-    return min(epoch * stages // epochs, stages - 1)
+def stage_of_epoch(epoch: int, epochs: int, stages: int, starts: Sequence[float] = ()) -> int:
+    """The latest curriculum stage that is open in an epoch.
+
+    Args:
+        epoch: from 0.
+        epochs: of the whole training.
+        stages: of the manifest.
+        starts: share of the epochs, ascending, after which each stage but the first opens, with the nearest whole
+            epoch; those beyond the manifest's stages open nothing. None: the stages share the epochs evenly.
+
+    Raises:
+        ValueError: a stage would never open.
+    """
+    if not starts:
+        return min(epoch * stages // epochs, stages - 1)
+    if len(starts) < stages - 1:
+        raise ValueError(f"stage_starts must tell when {stages - 1} later stages of the manifest open, not {starts}")
+    return sum(epoch >= round(share * epochs) for share in starts[: stages - 1])
 
 
 def sightings(repeats: npt.NDArray[np.int32], stage: npt.NDArray[np.int32], open_stage: int) -> int:
@@ -41,6 +59,37 @@ def epoch_order(
     order = np.repeat(np.arange(len(repeats), dtype=np.int64), np.where(stage <= open_stage, repeats, 0))
     generator(seed, ORDER, epoch).shuffle(order)
     return order
+
+
+def drawn_repeats(
+    repeats: npt.NDArray[np.int32],
+    weight: npt.NDArray[np.float32],
+    stage: npt.NDArray[np.int32],
+    open_stage: int,
+    *,
+    seed: int,
+    epoch: int,
+) -> npt.NDArray[np.int32]:
+    """Times an epoch sees each image where weights are probabilities: as many images in all as `sightings` tells.
+
+    Systematic resampling (Kitagawa, 1996): an image is expected repeats * weight / mean times and is seen that number
+    rounded down or up, never by a chance heap. Over epochs the rounding is fair, and the total is exact.
+
+    Args:
+        repeats: (n,) times an epoch would see each image of weight 1.
+        weight: (n,) > 0.
+        stage: (n,) stage each image enters at.
+        open_stage: the latest stage that is open.
+        seed: of the training.
+        epoch: from 0.
+    """
+    chance = np.cumsum(np.where(stage <= open_stage, repeats * weight.astype(np.float64), 0.0))
+    images = sightings(repeats, stage, open_stage)
+    reached = chance * (images / chance[-1])
+    reached[chance == chance[-1]] = images  # exactly, whatever the rounding was
+    offset = generator(seed, DRAWING, epoch).random()
+    times: npt.NDArray[np.int32] = np.diff(np.floor(reached + offset), prepend=0).astype(np.int32)
+    return times
 
 
 def batches_in(images: int, batch_size: int) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 import typing
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -50,6 +51,8 @@ def built(kind: type[_Kind], told: dict[str, Any], where: str) -> _Kind:
 
 def _value(hint: Any, told: Any, where: str) -> Any:
     """One field's value, refused where its type is another: a bool is no int, an int is a float."""
+    if typing.get_origin(hint) is types.UnionType:  # X | None
+        return None if told is None else _value(get_args(hint)[0], told, where)
     if dataclasses.is_dataclass(hint):
         if not isinstance(told, dict):
             raise ValueError(f"{where} must be an object of fields, not {told!r}")
@@ -63,7 +66,7 @@ def _value(hint: Any, told: Any, where: str) -> Any:
             raise ValueError(f"{where} must be one of {list(get_args(hint))}, not {told!r}")
         return told
     accepted = {float: (int, float), Path: (str,)}.get(hint, (hint,))
-    if not isinstance(told, accepted) or isinstance(told, bool):
+    if not isinstance(told, accepted) or (isinstance(told, bool) and hint is not bool):
         raise ValueError(f"{where} must be {hint.__name__}, not {told!r}")
     return hint(told)
 

@@ -1,12 +1,12 @@
 """What a training or an encoding is asked to do, saved as JSON and checked when read. No torch here."""
 
-import difflib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from models.saved import as_json, built, check, read_object
+from models.settings import TrainingSettings
 from pipeline.records import Split
 from pipeline.storage.atomic import publish_json
 
@@ -16,63 +16,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 FORMAT = 1
 SEEDS = 2**31  # a seed is below this: the tables keep it as int32
 
-#: What `models.networks` can build; told here, where no torch is imported, so that a wrong name is refused at once.
-NETWORK_NAMES = ("resnet18", "resnet18-small", "resnet34", "resnet50", "resnet101", "resnet152")
-
 Output = Literal["features", "logits"]
-
-
-def check_network(name: str) -> None:
-    """Raises ValueError, offering the nearest name, where no network is called that."""
-    if name not in NETWORK_NAMES:
-        nearest = difflib.get_close_matches(name, NETWORK_NAMES, n=1, cutoff=0)[0]
-        known = ", ".join(NETWORK_NAMES)
-        raise ValueError(f"network {name!r} is unknown: did you mean {nearest!r}? There are {known}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """Everything that decides a training's result, apart from its data and its seed."""
-
-    #: one of NETWORK_NAMES
-    network: str = "resnet18"
-    #: times the manifest is gone through
-    epochs: int = 15
-    #: images of one optimiser step, over all processes together
-    batch_size: int = 128
-    #: peak learning rate for a batch of 256 images; it grows linearly with the batch (Goyal et al., 2017)
-    base_learning_rate: float = 0.1
-    #: epochs of linear warm-up before the cosine; may be a part of one
-    warmup_epochs: float = 1.0
-    #: Nesterov momentum of SGD, [0, 1)
-    momentum: float = 0.9
-    #: decay of weights; biases and normalisation parameters are left alone
-    weight_decay: float = 5e-4
-    #: probability taken from the label and spread over all classes, [0, 1)
-    label_smoothing: float = 0.1
-    #: largest Euclidean norm of the whole gradient; longer ones are shortened to it
-    gradient_norm: float = 5.0
-    #: smallest share of an image's area that a random crop keeps, (0, 1]; 1 trains on whole images
-    crop_area: float = 0.35
-    #: largest ratio of a crop's sides, either way, >= 1
-    crop_aspect: float = 4 / 3
-    #: probability of a mirrored image, [0, 1]
-    flip: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Raises ValueError naming the first field out of its range."""
-        check_network(self.network)
-        check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
-        check(self.batch_size >= 1, "batch_size", "at least 1 image", self.batch_size)
-        check(0 < self.base_learning_rate < math.inf, "base_learning_rate", "above 0", self.base_learning_rate)
-        check(0 <= self.warmup_epochs <= self.epochs, "warmup_epochs", "in [0, epochs]", self.warmup_epochs)
-        check(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
-        check(0 <= self.weight_decay < math.inf, "weight_decay", "at least 0", self.weight_decay)
-        check(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
-        check(0 < self.gradient_norm < math.inf, "gradient_norm", "above 0", self.gradient_norm)
-        check(0 < self.crop_area <= 1, "crop_area", "in (0, 1]", self.crop_area)
-        check(1 <= self.crop_aspect < math.inf, "crop_aspect", "at least 1", self.crop_aspect)
-        check(0 <= self.flip <= 1, "flip", "in [0, 1]", self.flip)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +29,23 @@ class CrawlFolders:
     images: Path
     #: folder of uint8 [usable, S, S, 3] parts, part k beside part k of the images
     pixels: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """A trained model that a student learns from."""
+
+    #: folder of `model.safetensors` and `specification.json`
+    model: Path
+    #: its share of what the teachers say together, above 0; only their ratio matters
+    share: float = 1.0
+    #: folder of float16 [usable, C] parts over all crawls, part k beside part k of the pixels: what it says of each
+    #: whole picture; without one it is asked about every augmented picture
+    logits: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where the share is out of its range."""
+        check(0 < self.share < math.inf, "share", "above 0", self.share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +64,10 @@ class TrainingJob:
     out: Path
     #: wall time between two checkpoints in seconds; 0 saves after every batch. No result depends on it
     checkpoint_seconds: float = 120.0
+    #: file of the weights to begin with, whose sha256 `settings.weights` tells
+    weights: Path | None = None
+    #: whom the network learns from beside the labels
+    teachers: tuple[Teacher, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the first field out of its range."""
@@ -110,6 +75,8 @@ class TrainingJob:
         check(self.classes >= 1, "classes", "at least 1", self.classes)
         check(0 <= self.seed < SEEDS, "seed", "in [0, 2**31)", self.seed)
         check(0 <= self.checkpoint_seconds < math.inf, "checkpoint_seconds", "at least 0", self.checkpoint_seconds)
+        stored = {teacher.logits is not None for teacher in self.teachers}
+        check(len(stored) <= 1, "teachers", "all asked about the same picture, or all stored", self.teachers)
 
     def save(self, path: Path) -> None:
         """Publish the job as a file that `read_job` and the worker understand."""
@@ -130,6 +97,8 @@ class EncodingJob:
     out: Path
     #: splits that are predicted; features are made of all
     splits: tuple[Split, ...] = ("val", "test")
+    #: logits of every usable image instead, as an array part beside each pixel part
+    every_image: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the first field out of its range."""

@@ -1,4 +1,4 @@
-"""Stages `model`, `features` and `predictions`: a job is written, run under torchrun, and its outputs published."""
+"""Stages `model`, `teaching`, `features`, `predictions`: a job is written, run by torchrun, its outputs published."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -7,7 +7,8 @@ from typing import Any
 
 from models.features import FeaturesSettings, weights_file
 from models.launch import launch
-from models.specification import CrawlFolders, EncodingJob, TrainingJob, TrainingSettings
+from models.settings import TrainingSettings
+from models.specification import CrawlFolders, EncodingJob, Teacher, TrainingJob
 from pipeline.records import Split
 from pipeline.stages.crossfit import FOLD_STAGE, fold_partition, make_crossfit_features
 from pipeline.stages.ensemble import TRAINING_STAGE
@@ -23,23 +24,39 @@ OnEvent = Callable[[dict[str, Any]], None]
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
-    """What the three stages share: the store, its crawls, the processes to run on, and who hears of the progress."""
+    """What these stages share: the store, its crawls, the processes to run on, and who hears of the progress."""
 
     store: Store
     crawls: Sequence[str]
     processes: int
     on_event: OnEvent
 
-    def make_model(self, recipe: str, seed: int, settings: TrainingSettings) -> Artifact:
+    def make_model(
+        self, recipe: str, seed: int, settings: TrainingSettings, teachers: Sequence[tuple[Artifact, float]] = ()
+    ) -> Artifact:
         """Train a recipe on its current manifest; a killed training goes on from its last checkpoint.
 
         The number of processes is part of the identity: batch normalisation sees each process's part of a batch.
 
+        Args:
+            recipe: whose manifest is trained on.
+            seed: of the training.
+            settings: of the training; the file of `weights` is told by its sha256, wherever it lies.
+            teachers: models that the network learns from beside the labels, each with its share in what they say.
+
         Raises:
             TrainingError: the training failed; the message ends with what the worker said last.
+            ValueError: `settings.weights` is no file.
         """
         manifest = self.store.current("manifest", recipe)
         listings, images = self._decoded(self.crawls)
+        weights = None if settings.weights is None else weights_file(settings.weights, "training.weights")
+        if weights is not None:
+            settings = dataclasses.replace(settings, weights=f"sha256:{checksum(weights)}")
+        if not teachers:
+            settings = settings.untaught()
+        stored = settings.teacher_view == "stored"
+        said = [self.make_teaching(model).table("logits") if stored else None for model, _ in teachers]
 
         def build(draft: Draft) -> Facts:
             job = TrainingJob(
@@ -49,13 +66,42 @@ class Trainer:
                 settings=settings,
                 seed=seed,
                 out=draft.folder,
+                weights=weights,
+                teachers=tuple(
+                    Teacher(model=model.folder, share=share, logits=logits)
+                    for (model, share), logits in zip(teachers, said, strict=True)
+                ),
             )
             self._run(draft, job)
-            return draft.finished(0) or {}
+            facts = draft.finished(0) or {}
+            return facts | {"teachers": [model.partition for model, _ in teachers]} if teachers else facts
 
-        told = {"settings": dataclasses.asdict(settings), "seed": seed, "processes": self.processes}
-        wanted = identity("model", CODE_VERSION, told, inputs_of([manifest, *images]))
-        return self.store.make("model", seeded(recipe, seed), wanted, build)
+        told = {"settings": settings.told(taught=bool(teachers)), "seed": seed, "processes": self.processes}
+        if teachers:
+            told["shares"] = [share for _, share in teachers]
+        inputs = inputs_of([manifest, *images, *(model for model, _ in teachers)])
+        return self.store.make("model", seeded(recipe, seed), identity("model", CODE_VERSION, told, inputs), build)
+
+    def make_teaching(self, model: Artifact) -> Artifact:
+        """What a teacher says of every usable image of all crawls, seen whole: float16 logits beside the pixels.
+
+        They take 2 bytes for each image and class.
+        """
+        listings, images = self._decoded(self.crawls)
+
+        def build(draft: Draft) -> Facts:
+            job = EncodingJob(
+                model=model.folder,
+                outputs=("logits",),
+                crawls=_folders(listings, images),
+                out=draft.folder,
+                every_image=True,
+            )
+            self._run(draft, job)
+            return {"images": sum(decoded.facts["usable"] for decoded in images), "model": model.partition}
+
+        wanted = identity("teaching", CODE_VERSION, {}, inputs_of([model, *images]))
+        return self.store.make("teaching", model.partition, wanted, build)
 
     def make_features(self, crawl: str, models: Sequence[Artifact], *, workers: int = 1) -> Artifact:
         """A feature vector of every usable image of a crawl, shard by shard beside its pixels.

@@ -3,21 +3,23 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from models.data import Batch, TrainingBatches
+from models.batches import Batch, TrainingBatches
+from models.ema import Average
 from models.gang import Gang
 from models.margins import Margins
+from models.position import Position
 from models.sampler import batches_in
 from models.schedule import learning_rate, peak_rate
-from models.specification import TrainingSettings
-from models.tasks import Task
+from models.settings import TrainingSettings
+from models.tasks import Loss, Task
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -33,19 +35,6 @@ class StoppedError(Exception):
     """Training was asked to stop, and has saved where it stands."""
 
 
-@dataclass
-class Position:
-    """Where a training stands. With weights and momentum, all that a resume needs: draws depend on nothing else."""
-
-    epoch: int = 0  # finished epochs
-    batch: int = 0  # finished batches of the epoch under way
-    step: int = 0  # optimiser steps since the start
-    images: int = 0  # seen since the start, repeats counted
-    loss: float = 0.0  # sum over the epoch's images so far, of all processes
-    seconds: float = 0.0  # wall time of the epoch so far
-    curve: list[dict[str, Any]] = field(default_factory=list)  # rows of `CURVE`
-
-
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """All that the loop works with; assembled by the worker."""
@@ -57,6 +46,7 @@ class Training:
     settings: TrainingSettings
     gang: Gang
     margins: Margins  # of the batches' source
+    average: Average | None  # of the weights, where one is kept
     #: top-1 share on the val split, or None without one; every process calls it
     evaluate: Callable[[], float | None]
     #: whether this process was asked to stop
@@ -88,18 +78,8 @@ class Plan:
             steps=steps,
             warmup_steps=round(steps * self.settings.warmup_epochs / self.settings.epochs),
             peak=peak_rate(self.settings.base_learning_rate, self.settings.batch_size),
+            schedule=self.settings.schedule,
         )
-
-
-def make_optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum. Weight decay acts on matrices and kernels, not on biases and normalisation."""
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [each for each in trained if each.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [each for each in trained if each.ndim <= 1], "weight_decay": 0.0},
-    ]
-    # Not fused: on the CPU that pairs the numbers of weight and gradient wrongly where their memory formats differ.
-    return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, nesterov=settings.momentum > 0, foreach=True)
 
 
 def train(training: Training, position: Position) -> None:
@@ -144,16 +124,32 @@ def optimise(
     for group in training.optimizer.param_groups:
         group["lr"] = rate
     training.optimizer.zero_grad(set_to_none=True)
-    loss = training.task.loss(training.network, batch)
-    (loss.share * gang.processes).backward()  # type: ignore[no-untyped-call]
-    # Both in one transfer: each waits until the device has done all before it.
-    told = torch.cat([loss.share.detach().reshape(1), loss.margins]).double().cpu().numpy()
+    told = _gradients(training, batch).double().cpu().numpy()
     share = float(told[0])
     if not math.isfinite(share):
         raise NonFiniteLossError(position.epoch, position.batch, position.step, batch.image_id)
     nn.utils.clip_grad_norm_(training.network.parameters(), training.settings.gradient_norm)
     training.optimizer.step()
+    if training.average is not None:
+        training.average.follow(position.step)
     return share, told[1:]
+
+
+def _gradients(training: Training, batch: Batch) -> Tensor:
+    """Leave the gradients of the global batch's loss with the parameters; returns [1 + b], loss share and margins.
+
+    A process's part is cut into `accumulate` pieces, one in memory at a time, whose gradients add up; the processes
+    exchange them with the last. What is returned makes one transfer: each waits until the device has done all before.
+    """
+    pieces = list(batch.cut(training.settings.accumulate))
+    losses = []
+    for number, piece in enumerate(pieces, start=1):
+        with training.gang.exchange(training.network, number == len(pieces)):
+            loss = training.task.loss(training.network, piece)
+            (loss.share * training.gang.processes).backward()  # type: ignore[no-untyped-call]
+        losses.append(Loss(loss.share.detach(), loss.margins))
+    share = torch.stack([loss.share for loss in losses]).sum() if len(losses) > 1 else losses[0].share
+    return torch.cat([share.reshape(1), *(loss.margins for loss in losses)])
 
 
 def combined(
@@ -173,6 +169,8 @@ def combined(
 def _finish_epoch(training: Training, position: Position, rate: float, started: float) -> None:
     # Each process has normalised its own parts of the batches; one set of running statistics goes on.
     training.gang.share(training.network.buffers())
+    if training.average is not None:
+        training.gang.share(training.average.network.buffers())
     val_top1 = training.evaluate()
     row = {
         "seed": training.batches.seed,

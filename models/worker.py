@@ -8,10 +8,12 @@ Rank 0 tells what happens on the standard output, one JSON object a line:
     {"event": "epoch", "epochs": 30, ...a row of CURVE...}
     {"event": "message", "text": "..."}
 
-A rank that fails tells {"event": "error", "text": "..."} before its traceback. With a second argument "watched" the
-process ends when its standard input does, and so with whoever started it, however that one ended.
+A rank that fails tells {"event": "error", "text": "...", "lost": false} before its traceback; "lost" says that it only
+failed because another has gone, and that the job may well succeed if it is started again. With a second argument
+"watched" the process ends when its standard input does, and so with whoever started it, however that one ended.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -21,7 +23,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,27 +30,33 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from models.batches import TrainingBatches
 from models.checkpoint import SPECIFICATION, WEIGHTS, Checkpoints, save_model
-from models.data import TrainingBatches, TrainingSet, load_splits, load_training_set
+from models.data import TrainingSet, load_splits, load_training_set
+from models.ema import Average
 from models.encode import encode, load_encoder
 from models.evaluate import top1
-from models.gang import Gang, has_bfloat16, join_gang, leave_gang
+from models.gang import Gang, has_bfloat16, join_gang, leave_gang, lost_another
+from models.initial import take_weights
 from models.margins import Margins
 from models.networks import Classifier, build_network
+from models.optimizers import make_optimizer
+from models.position import Position
 from models.sampler import batches_in
 from models.specification import EncodingJob, ModelSpecification, TrainingJob, read_job
-from models.tasks import Classification
-from models.train import NonFiniteLossError, Position, StoppedError, Training, make_optimizer, train
+from models.tasks import Classification, Distillation, Task
+from models.teachers import load_teachers
+from models.train import NonFiniteLossError, StoppedError, Training, train
+from models.watch import Emit, Progress, Watch
 from pipeline.records import CURVE, MARGINS
+from pipeline.storage.arrays import ArrayShards
 from pipeline.storage.artifacts import Draft
 from pipeline.storage.atomic import publish_json
 from pipeline.storage.tables import write_table
 
-PROGRESS_SECONDS = 1.0  # between two lines of progress
 WATCH_SECONDS = 1.0  # between two looks for the parent process
 GRACE_SECONDS = 15.0  # from losing the launcher to a hard exit: time to write a checkpoint
 STOPPED = 128 + signal.SIGTERM  # exit status of a training that saved its state and stopped
-Emit = Callable[[dict[str, Any]], None]
 
 
 def main() -> None:
@@ -68,6 +75,7 @@ def main() -> None:
         else:
             run_encoding(job, gang, emit)
     except StoppedError:
+        _print({"event": "error", "text": "it was asked to stop, and saved a checkpoint", "lost": False})
         sys.exit(STOPPED)
     finally:
         leave_gang()
@@ -96,22 +104,36 @@ def run_training(job: TrainingJob, gang: Gang, emit: Emit, stop_asked: Callable[
 def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: Callable[[], bool]) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 9% of a step
-    batches = _batches(job, gang)
-    network = build_network(job.settings.network, job.classes, job.seed).to(gang.device)
-    margins = Margins.unseen(len(batches.source))
-    checkpoints = Checkpoints(job.out / "checkpoint", network, make_optimizer(network, job.settings), margins)
+    settings = job.settings
+    source = load_training_set(job.manifest, job.crawls, job.classes)
+    task, taught = _task(job, gang, source)
+    batches = TrainingBatches(
+        source=source, settings=settings, seed=job.seed, rank=gang.rank, processes=gang.processes, taught=taught
+    )
+    _check_batches(batches)
+    network = build_network(settings.network, job.classes, job.seed)
+    if job.weights is not None:
+        for sentence in take_weights(network, job.weights):
+            emit({"event": "message", "text": sentence})
+    network = network.to(gang.device)
+    margins, average = Margins.unseen(len(source)), Average.kept(network, settings.ema_decay)
+    checkpoints = Checkpoints(job.out / "checkpoint", network, make_optimizer(network, settings), margins, average)
     position = checkpoints.restore(gang.device, lambda text: emit({"event": "message", "text": text}))
+    best = network if average is None else average.network
     val = load_splits(job.crawls, ("val",))
     watch = Watch(job, Progress(emit), checkpoints if gang.rank == 0 else None, batches)
+    if settings.compile:
+        network.compile()
     training = Training(
         network=gang.wrap(network),
         optimizer=checkpoints.optimizer,
-        task=Classification(settings=job.settings, device=gang.device, autocast=has_bfloat16(gang.device)),
+        task=task,
         batches=batches,
-        settings=job.settings,
+        settings=settings,
         gang=gang,
         margins=margins,
-        evaluate=lambda: top1(network, val, gang),
+        average=average,
+        evaluate=lambda: top1(best, val, gang),
         stop_asked=stop_asked,
         after_batch=watch.after_batch,
         after_epoch=watch.after_epoch,
@@ -124,22 +146,23 @@ def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: C
         error.add_note(f"the ids of its images are in {path}")
         raise
     if gang.rank == 0:
-        _publish(job, draft, network, batches.source, margins, position)
+        _publish(job, draft, best, source, margins, position)
 
 
-def _batches(job: TrainingJob, gang: Gang) -> TrainingBatches:
-    batches = TrainingBatches(
-        source=load_training_set(job.manifest, job.crawls, job.classes),
-        batch_size=job.settings.batch_size,
-        epochs=job.settings.epochs,
-        seed=job.seed,
-        rank=gang.rank,
-        processes=gang.processes,
-    )
-    smallest = batches.images(0) // batches_in(batches.images(0), job.settings.batch_size)
-    if smallest < gang.processes:
-        raise ValueError(f"batches of {smallest} images cannot be shared by {gang.processes} processes")
-    return batches
+def _task(job: TrainingJob, gang: Gang, source: TrainingSet) -> tuple[Task, tuple[ArrayShards, ...]]:
+    """What the job trains for, and what teachers have said beforehand."""
+    labels = Classification(settings=job.settings, device=gang.device, autocast=has_bfloat16(gang.device))
+    if not job.teachers:
+        return labels, ()
+    teachers, taught = load_teachers(job.teachers, gang.device, job.classes, source.pixels.row_shape[0])
+    return Distillation(labels=labels, teachers=teachers), taught
+
+
+def _check_batches(batches: TrainingBatches) -> None:
+    images = batches.images(0)
+    smallest = images // batches_in(images, batches.settings.batch_size)
+    if smallest < batches.processes:
+        raise ValueError(f"batches of {smallest} images cannot be shared by {batches.processes} processes")
 
 
 def _publish(
@@ -168,52 +191,10 @@ def _publish(
     draft.finish(0, {job.out / WEIGHTS: 1, job.out / SPECIFICATION: 1, curve: rows, seen: seen_rows}, facts)
 
 
-@dataclass
-class Progress:
-    """Lines of progress, a second apart at least."""
-
-    emit: Emit
-    told: float = -PROGRESS_SECONDS
-
-    def report(self, done: int, total: int) -> None:
-        """Tell how many images are done, unless the last line is too fresh."""
-        now = time.monotonic()
-        if now - self.told >= PROGRESS_SECONDS or done == total:
-            self.told = now
-            self.emit({"event": "progress", "done": done, "total": total, "unit": "images"})
-
-
-@dataclass
-class Watch:
-    """What happens beside the loop: lines for people, checkpoints for the next attempt."""
-
-    job: TrainingJob
-    progress: Progress
-    checkpoints: Checkpoints | None  # of rank 0
-    batches: TrainingBatches
-    total: int = field(init=False)  # images of the whole training
-    saved: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        """Counts what there is to do."""
-        self.total = sum(self.batches.images(epoch) for epoch in range(self.job.settings.epochs))
-
-    def after_batch(self, position: Position, last: bool) -> None:
-        """Tell of it, and save where it is time or the last chance."""
-        self.progress.report(position.images, self.total)
-        due = time.monotonic() - self.saved >= self.job.checkpoint_seconds
-        if self.checkpoints is not None and (due or last):
-            self.checkpoints.save(position)
-            self.saved = time.monotonic()
-
-    def after_epoch(self, position: Position) -> None:
-        """Tell the epoch's row of the curve."""
-        self.progress.emit({"event": "epoch", **position.curve[-1], "epochs": self.job.settings.epochs})
-
-
 def _print(event: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(event, allow_nan=False) + "\n")  # one write: the ranks' lines do not mix
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError):  # whoever listened has gone: the job ends as it does when he stays
+        sys.stdout.write(json.dumps(event, allow_nan=False) + "\n")  # one write: the ranks' lines do not mix
+        sys.stdout.flush()
 
 
 def _drop(event: dict[str, Any]) -> None:
@@ -222,7 +203,7 @@ def _drop(event: dict[str, Any]) -> None:
 
 def _tell_error(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
     text = "; ".join([f"{kind.__name__}: {error}", *getattr(error, "__notes__", [])])
-    _print({"event": "error", "text": text[:2000]})
+    _print({"event": "error", "text": text[:2000], "lost": lost_another(error)})
     sys.__excepthook__(kind, error, at)
 
 

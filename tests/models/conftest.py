@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from models.gang import Gang
-from models.specification import CrawlFolders, TrainingJob, TrainingSettings
+from models.settings import TrainingSettings
+from models.specification import CrawlFolders, TrainingJob
 from models.worker import run_training
 from pipeline.records import IMAGES, LISTING, MANIFEST
 from pipeline.storage.arrays import write_array

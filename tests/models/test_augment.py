@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from models.augment import DRAWS, crop_and_flip, draw
+from models.augment import DRAWS, crop_and_flip, draw, mixing_share
 
 
 def test_draws_depend_on_the_position_alone() -> None:
@@ -57,3 +57,10 @@ def test_crops_keep_their_share_and_stay_inside_the_image() -> None:
     assert (top - 5.5 / 16 * height).min() > -1e-3
     assert (width / height).min() < 0.6
     assert (width / height).max() > 1.7
+
+
+def test_shares_of_a_mixture_follow_their_distribution() -> None:
+    """Beta(1, 1) is uniform: the draw itself. Beta(1/2, 1/2) is the arcsine law: the square of sin(pi/2 times it)."""
+    draws = draw(5, 0, 0, 100)
+    np.testing.assert_allclose(mixing_share(draws, 1.0), draws[:, 5], rtol=1e-6)
+    np.testing.assert_allclose(mixing_share(draws, 0.5), np.sin(np.pi / 2 * draws[:, 5]) ** 2, rtol=1e-5)

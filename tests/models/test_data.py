@@ -1,22 +1,23 @@
+import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from models.data import Batch, TrainingBatches, load_splits, load_training_set, read_ahead
+from models.batches import Batch, TrainingBatches
+from models.data import load_splits, load_training_set, read_ahead
 from models.specification import TrainingJob
 from tests.models.conftest import CLASSES, TinyCrawl, write_manifest
 
 
-def batches(job: TrainingJob, rank: int = 0, processes: int = 1) -> TrainingBatches:
+def batches(job: TrainingJob, rank: int = 0, processes: int = 1, **settings: Any) -> TrainingBatches:
     source = load_training_set(job.manifest, job.crawls, job.classes)
-    settings = job.settings
-    return TrainingBatches(
-        source=source, batch_size=16, epochs=settings.epochs, seed=job.seed, rank=rank, processes=processes
-    )
+    told = dataclasses.replace(job.settings, **settings)
+    return TrainingBatches(source=source, settings=told, seed=job.seed, rank=rank, processes=processes)
 
 
 def colours(batch: Batch) -> torch.Tensor:
@@ -64,6 +65,70 @@ def test_weight_repeats_and_stage_decide_what_is_seen(
     last = np.concatenate([batch.image_id for batch in seen.read(2, range(4))]).tolist()
     assert [first.count(ids[place]) for place in range(5)] == [0, 0, 3, 0, 1]
     assert [last.count(ids[place]) for place in range(5)] == [0, 0, 3, 1, 1]
+
+
+def test_an_image_is_mixed_with_the_next_of_its_batch(make_job: Callable[..., TrainingJob], tmp_path: Path) -> None:
+    """For any number of processes: the part's last with the next part's first, the batch's last with its first."""
+    job = make_job(tmp_path)
+    plain = next(batches(job).read(1, range(1)))
+    parts = [next(batches(job, rank, 3, mixup=0.4).read(1, range(1))) for rank in range(3)]
+    images = plain.images
+    assert images == 12
+    mix = [part.mix for part in parts if part.mix is not None]
+    whole = next(batches(job, mixup=0.4).read(1, range(1)))
+    assert whole.mix is not None
+    assert torch.equal(torch.cat(mix), whole.mix)
+    assert ((whole.mix >= 0) & (whole.mix <= 1)).all()
+    for part in parts:
+        order = (np.arange(part.first, part.first + len(part.image_id) + 1)) % images
+        assert torch.equal(part.pixels, plain.pixels[order])
+        assert torch.equal(part.draws, plain.draws[order])
+        assert part.image_id.tolist() == plain.image_id[order[:-1]].tolist()
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+def test_pieces_of_a_batch_are_the_batch(mixup: float, make_job: Callable[..., TrainingJob], tmp_path: Path) -> None:
+    """Twelve images in five pieces of two and three; what a piece's last is mixed with lies in it."""
+    batch = next(batches(make_job(tmp_path), mixup=mixup).read(0, range(1)))
+    pieces = list(batch.cut(5))
+    assert [len(piece.image_id) for piece in pieces] == [2, 2, 3, 2, 3]
+    assert np.concatenate([piece.image_id for piece in pieces]).tolist() == batch.image_id.tolist()
+    for piece in pieces:
+        rows = slice(piece.first, piece.first + len(piece.image_id) + (mixup > 0))
+        for name in ("pixels", "class_index", "weight", "draws"):
+            assert torch.equal(getattr(piece, name), getattr(batch, name)[rows]), name
+        assert piece.images == 12
+    assert len(list(batch.cut(50))) == 12
+
+
+def test_as_chances_weights_decide_how_often_and_no_longer_how_much(
+    crawls: list[TinyCrawl], make_job: Callable[..., TrainingJob], tmp_path: Path
+) -> None:
+    """One image of weight 9 among 50 of weight 1: of 51 sightings it has 9 x 51/59, seven or eight."""
+    kept = np.concatenate([crawl.trained_on() for crawl in crawls])
+    weight = kept.astype(np.float32)
+    heavy = np.flatnonzero(kept)[7]
+    weight[heavy] = 9
+    ident = np.concatenate([crawl.image_id for crawl in crawls])[heavy]
+    job = make_job(tmp_path, manifest=write_manifest(tmp_path / "manifest", crawls, weight=weight))
+    drawn = batches(job, weighting="sampling")
+    read = list(drawn.read(1, range(4)))
+    seen = np.concatenate([batch.image_id for batch in read])
+    assert len(seen) == drawn.images(1) == 51
+    assert (seen == ident).sum() in {7, 8}
+    assert all((batch.weight == 1).all() for batch in read)
+    halves = zip(*(batches(job, rank, 2, weighting="sampling").read(1, range(4)) for rank in range(2)), strict=True)
+    shared = [np.concatenate([first.image_id, second.image_id]) for first, second in halves]
+    assert np.concatenate(shared).tolist() == seen.tolist()
+
+
+def test_stages_open_as_told(crawls: list[TinyCrawl], make_job: Callable[..., TrainingJob], tmp_path: Path) -> None:
+    kept = np.concatenate([crawl.trained_on() for crawl in crawls])
+    stage = np.zeros(len(kept), np.int32)
+    stage[np.flatnonzero(kept)[:10]] = 1
+    job = make_job(tmp_path, manifest=write_manifest(tmp_path / "manifest", crawls, stage=stage))
+    assert [batches(job).images(epoch) for epoch in range(3)] == [41, 41, 51]
+    assert [batches(job, stage_starts=(0.3,)).images(epoch) for epoch in range(3)] == [41, 51, 51]
 
 
 @pytest.mark.parametrize(

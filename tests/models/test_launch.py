@@ -5,20 +5,20 @@ import dataclasses
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
-from models.gang import Gang
-from models.launch import TrainingError, launch
+from models.launch import RESTARTS, TrainingError, _Attempt, launch
 from models.specification import TrainingJob
-from models.worker import run_training
-from pipeline.storage.artifacts import Draft
 from pipeline.storage.tables import read_table
 from tests.models.conftest import SETTINGS
 
+LOST = "a process was lost: all start anew, from what was saved last"
 LONG = dataclasses.replace(SETTINGS, epochs=1000)
 
 
@@ -45,35 +45,85 @@ def one_core() -> Iterator[None]:
     os.sched_setaffinity(0, allowed)
 
 
+@dataclass
+class Killer:
+    """Listens to a job, and sends signal 9 to one of its processes whenever it has got further, so many times."""
+
+    job_file: Path
+    kills: int
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
+    events: list[dict[str, Any]] = field(default_factory=list)
+    reached: int = 0  # images done at the last kill
+
+    def hear(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+        if self.kills > 0 and event["event"] == "progress" and event["done"] >= self.reached + 2 * SETTINGS.batch_size:
+            self.reached, self.kills = event["done"], self.kills - 1
+            found = workers(self.job_file)
+            found[self.rng.integers(len(found))].kill()
+
+    def texts(self) -> list[str]:
+        return [event["text"] for event in self.events if event["event"] == "message"]
+
+
 @pytest.mark.usefixtures("one_core")
-def test_a_worker_killed_in_the_middle_is_told_of_and_made_up_for(
-    trained: Path, make_job: Callable[..., TrainingJob], tmp_path: Path
-) -> None:
-    """Signal 9 after some batches with a checkpoint each: the next attempt ends with the undisturbed weights."""
+def test_a_killed_process_is_made_up_for(trained: Path, make_job: Callable[..., TrainingJob], tmp_path: Path) -> None:
+    """With a checkpoint after every batch: the same launch ends with the undisturbed weights."""
     job, path = make_job(tmp_path / "out", checkpoint_seconds=0), tmp_path / "job.json"
     job.save(path)
-
-    def kill_in_second_epoch(event: dict[str, Any]) -> None:
-        if event["event"] == "epoch" and event["epoch"] == 1:
-            for worker in workers(path):
-                worker.kill()
-
-    with pytest.raises(TrainingError, match=r"job\.json failed with exit status 1"):
-        launch(path, 1, kill_in_second_epoch)
+    killer = Killer(path, kills=1)
+    launch(path, 1, killer.hear)
+    assert killer.kills == 0
+    first, second = killer.texts()
+    assert first == LOST
+    assert second.startswith("going on after step")
     assert members(path) == []
-    assert Draft(job.out).finished(0) is None
-    texts: list[str] = []
-    run_training(job, Gang(), lambda event: texts.append(event.get("text", "")), lambda: False)
-    assert "going on after step" in texts[0]
     assert (job.out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
     assert read_table(job.out / "margins").equals(read_table(trained / "margins"))
 
 
-def test_two_processes_train_one_model_and_an_interrupt_saves_it(
+@pytest.mark.slow
+def test_a_gang_outlives_the_loss_of_any_of_its_processes(make_job: Callable[..., TrainingJob], tmp_path: Path) -> None:
+    """Twenty times one of two, by chance: what comes out is what comes out without any."""
+    settings = dataclasses.replace(SETTINGS, epochs=40)
+    for name, kills in (("undisturbed", 0), ("killed", 20)):
+        job, path = make_job(tmp_path / name, settings=settings, checkpoint_seconds=0), tmp_path / f"{name}.json"
+        job.save(path)
+        killer = Killer(path, kills)
+        launch(path, 2, killer.hear)
+        assert killer.kills == 0
+        assert killer.texts().count(LOST) == kills
+    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    assert (killed / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
+    assert read_table(killed / "margins").equals(read_table(undisturbed / "margins"))
+
+
+def test_a_job_that_gets_no_further_is_given_up(
+    make_job: Callable[..., TrainingJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before it has done anything, again and again."""
+    job, path = make_job(tmp_path / "out"), tmp_path / "job.json"
+    job.save(path)
+    attempts: list[int] = []
+
+    def attempt(_job: Path, _processes: int, _on_event: Callable[[dict[str, Any]], None]) -> _Attempt:
+        attempts.append(len(attempts))
+        return _Attempt(status=1, reached=16 * min(len(attempts), 2), cause=None, tail="")
+
+    monkeypatch.setattr("models.launch._attempt", attempt)
+    with pytest.raises(TrainingError, match="a process was lost and told no cause"):
+        launch(path, 1, lambda _event: None)
+    assert len(attempts) == 2 + RESTARTS + 1
+
+
+def test_two_processes_train_one_model_whatever_befalls_them(
     make_job: Callable[..., TrainingJob], tmp_path: Path
 ) -> None:
-    """Ctrl-C in the first epoch leaves a checkpoint of that moment and no process; the next launch goes on from it."""
-    job, path = make_job(tmp_path / "out"), tmp_path / "job.json"
+    """Ctrl-C in the first epoch leaves a checkpoint of that moment and no process; the next launch goes on from it.
+
+    There one process is killed, then one again: the others end, and all start anew.
+    """
+    job, path = make_job(tmp_path / "out", checkpoint_seconds=0), tmp_path / "job.json"
     job.save(path)
 
     def interrupt(event: dict[str, Any]) -> None:
@@ -83,12 +133,16 @@ def test_two_processes_train_one_model_and_an_interrupt_saves_it(
     with pytest.raises(KeyboardInterrupt):
         launch(path, 2, interrupt)
     assert members(path) == []
-    assert len(list((job.out / "checkpoint").glob("step-*.pt"))) == 1
-    events: list[dict[str, Any]] = []
-    launch(path, 2, events.append)
-    assert "going on after step" in next(event["text"] for event in events if event["event"] == "message")
-    assert [event["epoch"] for event in events if event["event"] == "epoch"] == [1, 2, 3]
-    assert events[-1]["epochs"] == 3
+    assert 1 <= len(list((job.out / "checkpoint").glob("step-*.pt"))) <= 2
+    killer = Killer(path, kills=2)
+    launch(path, 2, killer.hear)
+    assert killer.kills == 0
+    texts = killer.texts()
+    assert [text == LOST for text in texts] == [False, True, False, True, False]
+    assert all(text.startswith("going on after step") for text in texts if text != LOST)
+    epochs = [event for event in killer.events if event["event"] == "epoch"]
+    assert [event["epochs"] for event in epochs] == [3] * len(epochs)
+    assert {event["epoch"] for event in epochs} == {1, 2, 3}
     assert read_table(job.out / "curve")["images"].to_pylist() == [51, 102, 153]
     assert read_table(job.out / "margins")["sightings"].to_pylist() == [3] * 51
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from models.losses import weighted_cross_entropy
+from models.losses import taught_divergence, weighted_cross_entropy
 
 
 def test_by_hand() -> None:
@@ -30,3 +30,14 @@ def test_a_weight_is_as_good_as_repeats() -> None:
     weighted = weighted_cross_entropy(logits, label, torch.tensor([2.0, 0.0]), label_smoothing=0.1, images=2)
     repeated = weighted_cross_entropy(logits[[0, 0]], label[[0, 0]], torch.ones(2), label_smoothing=0.1, images=2)
     torch.testing.assert_close(weighted, repeated)
+
+
+def test_divergence_from_a_teacher_by_hand() -> None:
+    """At temperature 2 logits (2 ln 3, 0) are probabilities 3/4 and 1/4; the batch has four images, three are here."""
+    logits = torch.tensor([[2 * math.log(3), 0.0], [2 * math.log(3), 0.0], [0.0, 0.0]])
+    taught = torch.tensor([[0.5, 0.5], [0.75, 0.25], [1.0, 0.0]])
+    weight = torch.tensor([2.0, 5.0, 0.5])
+    first = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
+    expected = 4 * (2.0 * first + 0.0 + 0.5 * math.log(2)) / 4
+    loss = taught_divergence(logits, taught, weight, temperature=2.0, images=4)
+    assert loss.item() == pytest.approx(expected)

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from models.settings import TrainingSettings
 from models.specification import (
     CrawlFolders,
     EncodingJob,
     ModelSpecification,
+    Teacher,
     TrainingJob,
-    TrainingSettings,
     read_job,
     read_model_specification,
 )
@@ -20,9 +21,11 @@ TRAINING = TrainingJob(
     manifest=Path("/s/manifest"),
     crawls=(CRAWL, CRAWL),
     classes=4,
-    settings=TrainingSettings(epochs=5),
+    settings=TrainingSettings(epochs=5, compile=True, weights="sha256:00", stage_starts=(0.5, 0.75)),
     seed=1,
     out=Path("/s/out"),
+    weights=Path("/s/weights.pt"),
+    teachers=(Teacher(model=Path("/s/teacher")), Teacher(model=Path("/s/other"), share=2.0)),
 )
 ENCODING = EncodingJob(model=Path("/s/model"), outputs=("features", "logits"), crawls=(CRAWL,), out=Path("/s/out"))
 
@@ -45,6 +48,10 @@ def test_a_saved_job_is_read_as_it_was(job: TrainingJob | EncodingJob, tmp_path:
         ({"crawls": [{"listing": "/s"}]}, r"crawls\[0\]: unknown fields \[\], missing fields \['images', 'pixels'\]"),
         ({"settings": 3}, "settings must be an object of fields, not 3"),
         ({"settings": {"epoch": 3}}, r"settings: unknown fields \['epoch'\]"),
+        ({"settings": {"compile": 1}}, "settings: compile must be bool, not 1"),
+        ({"settings": {"weights": 1}}, "settings: weights must be str, not 1"),
+        ({"teachers": [{"model": "/s", "share": 0}]}, r"teachers\[0\]: share must be above 0, not 0"),
+        ({"teachers": [{"model": "/s"}, {"model": "/s", "logits": "/l"}]}, "all asked .* or all stored"),
         ({"settings": {"flip": 1.5}}, r"settings: flip must be in \[0, 1\], not 1.5"),
         ({"colour": 1}, r"unknown fields \['colour'\]"),
     ],
@@ -87,6 +94,18 @@ def test_features_are_of_one_crawl() -> None:
         ("crop_area", 0.0),
         ("crop_aspect", 0.5),
         ("flip", 1.1),
+        ("schedule", "linear"),
+        ("optimizer", "adam"),
+        ("weighting", "both"),
+        ("stage_starts", (0.5, 0.5)),
+        ("stage_starts", (0.0,)),
+        ("stage_starts", (1.0,)),
+        ("mixup", -0.1),
+        ("ema_decay", 1.0),
+        ("accumulate", 0),
+        ("temperature", 0.0),
+        ("label_share", 1.1),
+        ("teacher_view", "own"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(name: str, value: Any) -> None:
@@ -94,8 +113,21 @@ def test_settings_out_of_range_are_refused_by_name(name: str, value: Any) -> Non
         TrainingSettings(**{name: value})
 
 
+def test_settings_that_came_later_are_told_where_they_are_on_and_not_where_they_are_off() -> None:
+    first = {
+        "network", "epochs", "batch_size", "base_learning_rate", "warmup_epochs", "momentum", "weight_decay",
+        "label_smoothing", "gradient_norm", "crop_area", "crop_aspect", "flip",
+    }  # fmt: skip
+    assert set(TrainingSettings().told(taught=False)) == first
+    assert set(TrainingSettings(mixup=0.2, weights="w").told(taught=False)) == first | {"mixup", "weights"}
+    teaching = {"temperature", "label_share", "teacher_view"}
+    assert set(TrainingSettings().told(taught=True)) == first | teaching
+    told = TrainingSettings(temperature=5.0, label_share=0.1, teacher_view="stored", mixup=0.2)
+    assert told.untaught() == TrainingSettings(mixup=0.2)
+
+
 def test_a_model_specification_holds_no_path(tmp_path: Path) -> None:
-    told = ModelSpecification(settings=TRAINING.settings, seed=1, classes=4, image_size=64, features=512, parameters=9)
+    told = ModelSpecification(settings=TrainingSettings(), seed=1, classes=4, image_size=64, features=512, parameters=9)
     told.save(tmp_path / "specification.json")
     assert read_model_specification(tmp_path / "specification.json") == told
     assert "/" not in (tmp_path / "specification.json").read_text()

@@ -14,20 +14,22 @@ import safetensors.torch
 from models.gang import Gang
 from models.specification import EncodingJob, read_job
 from models.stages import Trainer
-from models.worker import run_encoding
+from models.worker import run_encoding, run_training
 from pipeline.records import MARGINS
 from pipeline.storage.arrays import ArrayShards
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import read_table, write_table
-from tests.models.conftest import CLASSES, TinyCrawl
+from tests.models.conftest import CLASSES, SETTINGS, TinyCrawl
 
 NAMES = ("a", "b")
 
 
 def run_here(path: Path, _processes: int, on_event: Callable[[dict[str, Any]], None]) -> None:
     job = read_job(path)
-    assert isinstance(job, EncodingJob)
-    run_encoding(job, Gang(), on_event)
+    if isinstance(job, EncodingJob):
+        run_encoding(job, Gang(), on_event)
+    else:
+        run_training(job, Gang(), on_event, lambda: False)
 
 
 def copied(folders: Sequence[Path], facts: Facts, draft: Draft) -> Facts:
@@ -140,3 +142,64 @@ def test_predictions_of_clean_and_of_training_images(
     events.clear()
     assert not trainer.make_predictions(model, training=True).made
     assert events == []
+
+
+Train = Callable[..., Artifact]
+
+
+@pytest.fixture
+def train(trainer: Trainer, manifest: Path) -> Train:
+    """Train a recipe for one epoch; keywords change its settings."""
+
+    def build(draft: Draft) -> Facts:
+        shutil.copytree(manifest, draft.table("manifest"), dirs_exist_ok=True)
+        return {}
+
+    def make(recipe: str = "mine", teachers: Sequence[tuple[Artifact, float]] = (), **settings: Any) -> Artifact:
+        trainer.store.make("manifest", recipe, "m", build)
+        told = dataclasses.replace(SETTINGS, **{"epochs": 1, **settings})
+        return trainer.make_model(recipe, 3, told, teachers)
+
+    return make
+
+
+def test_options_that_are_off_leave_a_model_what_it_was(trainer: Trainer, train: Train) -> None:
+    """Its identity tells what there was before there were options; and what is of teaching, only to a student."""
+    made = train()
+    assert made.made
+    first = {name: getattr(SETTINGS, name) for name in list(dataclasses.asdict(SETTINGS))[:12]} | {"epochs": 1}
+    told = {"settings": first, "seed": 3, "processes": 1}
+    sources = [trainer.store.current("manifest", "mine"), *(trainer.store.current("images", name) for name in NAMES)]
+    assert made.identity == identity("model", "2", told, inputs_of(sources))
+    assert not train(temperature=4.0, label_share=0.1, teacher_view="stored").made
+    assert train(accumulate=2).identity != made.identity
+
+
+def test_a_student_depends_on_its_teachers_and_what_they_say_is_stored_once(trainer: Trainer, train: Train) -> None:
+    teacher, plain = train("teacher"), train()
+    student = train(teachers=[(teacher, 1.0)])
+    assert student.made
+    assert student.facts["teachers"] == ["teacher@3"]
+    assert trainer.store.partitions("teaching") == []
+    stored = train(teachers=[(teacher, 1.0)], teacher_view="stored")
+    halves = train(teachers=[(teacher, 1.0), (plain, 1.0)])
+    others = train(teachers=[(teacher, 1.0), (plain, 3.0)])
+    assert len({each.identity for each in (plain, student, stored, halves, others)}) == 5
+    said = trainer.store.current("teaching", "teacher@3")
+    assert said.facts == {"images": 56 + 28, "model": "teacher@3"}
+    assert not trainer.make_teaching(teacher).made
+    assert not train(teachers=[(teacher, 1.0)]).made
+
+
+def test_given_weights_are_told_by_what_they_are_and_not_by_where_they_lie(
+    train: Train, trained: Path, tmp_path: Path
+) -> None:
+    weights = trained / "model.safetensors"
+    (tmp_path / "moved").mkdir()
+    shutil.copy(weights, tmp_path / "moved" / "w.safetensors")
+    first = train(weights=str(weights))
+    assert first.made
+    assert not train(weights=str(tmp_path / "moved")).made
+    assert str(tmp_path) not in (first.folder / "specification.json").read_text()
+    with pytest.raises(ValueError, match=r"training.weights must be a file of weights"):
+        train(weights=str(tmp_path / "absent"))

@@ -13,23 +13,29 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from models.data import Batch, TrainingBatches, load_training_set
+from models.augment import DRAWS
+from models.batches import Batch, TrainingBatches
+from models.data import load_training_set
+from models.ema import Average
 from models.gang import Gang
 from models.margins import Margins
-from models.sampler import rank_bounds
-from models.specification import TrainingJob, TrainingSettings
-from models.tasks import Classification, Loss
+from models.networks import Classifier, normalise
+from models.optimizers import make_optimizer
+from models.position import Position
+from models.settings import TrainingSettings
+from models.specification import TrainingJob
+from models.tasks import Classification, Distillation, Loss
+from models.teachers import Teachers
 from models.train import (
     NonFiniteLossError,
     Plan,
-    Position,
     StoppedError,
     Training,
     combined,
-    make_optimizer,
     optimise,
     train,
 )
+from tests.models.conftest import TinyCrawl, write_manifest
 
 SETTINGS = TrainingSettings(epochs=2, warmup_epochs=1.0, batch_size=10, gradient_norm=1e6)
 
@@ -40,17 +46,17 @@ def plain_network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 7 * 7, 3))
 
 
-def batch_of(images: slice, whole: int) -> Batch:
-    """Some of seven fixed images as part of a batch of `whole`."""
-    rng = np.random.default_rng(1)
+def batch_of(weight: list[float]) -> Batch:
+    """A batch of as many fixed images."""
+    rng, images = np.random.default_rng(1), len(weight)
     return Batch(
-        pixels=torch.from_numpy(rng.integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)[images]),
-        class_index=torch.tensor([0, 1, 2, 0, 1, 2, 0])[images],
-        weight=torch.tensor([0.5, 2.0, 1.0, 0.25, 3.0, 1.0, 0.75])[images],
-        draws=torch.from_numpy(rng.random((7, 8), dtype=np.float32)[images]),
-        image_id=np.arange(7)[images],
-        whole=np.arange(7)[:whole],
-        first=images.start,
+        pixels=torch.from_numpy(rng.integers(0, 256, (images, 16, 16, 3), dtype=np.uint8)),
+        class_index=torch.arange(images) % 3,
+        weight=torch.tensor(weight),
+        draws=torch.from_numpy(rng.random((images, DRAWS), dtype=np.float32)),
+        image_id=np.arange(images),
+        whole=np.arange(images),
+        first=0,
     )
 
 
@@ -63,6 +69,7 @@ def training(network: nn.Module, gang: Gang, **fields: Any) -> Training:
         "settings": SETTINGS,
         "gang": gang,
         "margins": Margins.unseen(7),
+        "average": None,
         "evaluate": lambda: None,
         "stop_asked": lambda: False,
         "after_batch": lambda _position, _last: None,
@@ -71,67 +78,101 @@ def training(network: nn.Module, gang: Gang, **fields: Any) -> Training:
     return Training(**told | fields)
 
 
-def step(gang: Gang) -> tuple[float, list[Any], list[Any], Any]:
-    """One optimiser step on this process's part of the seven images: loss, gradients, new weights, all margins."""
-    network = plain_network()
-    batch = batch_of(slice(*rank_bounds(0, 7, gang.rank, gang.processes)), whole=7)
-    at = training(network, gang)
-    loss, asked, margins = combined(at, batch, *optimise(at, batch, Position(), rate=0.1))
-    assert not asked
-    weights = list(network.parameters())
-    gradients = [cast("Tensor", each.grad) for each in weights]
-    return loss, [each.numpy() for each in gradients], [each.detach().numpy() for each in weights], margins
+#: 51 images in batches of at most 25: 17 each, parts of 8 and 9 images, pieces of 2 and 3.
+VARIANTS = {
+    "plain": TrainingSettings(batch_size=25, gradient_norm=1e6),
+    "accumulated": TrainingSettings(batch_size=25, gradient_norm=1e6, accumulate=4),
+    "mixed": TrainingSettings(batch_size=25, gradient_norm=1e6, mixup=0.5),
+    "mixed, accumulated, adaptive": TrainingSettings(
+        batch_size=25, gradient_norm=1e6, mixup=0.5, accumulate=4, optimizer="lars"
+    ),
+}
 
 
-def step_of_rank(rank: int, processes: int, meeting: Path, results: Any) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
+@dataclasses.dataclass
+class Step:
+    """What one optimiser step gave."""
+
+    loss: float
+    gradients: list[Any]
+    weights: list[Any]
+    margins: Any
+
+
+def steps(job: TrainingJob, gang: Gang) -> dict[str, Step]:
+    """One step on the epoch's second batch, for each variant of the settings."""
+    source = load_training_set(job.manifest, job.crawls, job.classes)
+    found = {}
+    for name, settings in VARIANTS.items():
+        batches = TrainingBatches(source=source, settings=settings, seed=5, rank=gang.rank, processes=gang.processes)
+        network = plain_network()
+        at = training(
+            network,
+            gang,
+            settings=settings,
+            task=Classification(settings=settings, device=gang.device, autocast=False),
+            optimizer=make_optimizer(network, settings),
+        )
+        batch = next(batches.read(0, range(1, 2)))
+        loss, asked, margins = combined(at, batch, *optimise(at, batch, Position(), rate=0.1))
+        assert not asked
+        weights = [each.detach().numpy() for each in network.parameters()]
+        gradients = [cast("Tensor", each.grad).numpy() for each in network.parameters()]
+        found[name] = Step(loss, gradients, weights, margins)
+    return found
+
+
+def steps_of_rank(job: TrainingJob, rank: int, processes: int, results: Any) -> None:
+    meeting = f"file://{job.out / 'meeting'}"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=processes)
     torch.set_num_threads(1)
-    results.put((rank, step(Gang(rank, processes))))
+    results.put((rank, steps(job, Gang(rank, processes))))
     dist.destroy_process_group()
 
 
-def test_two_processes_take_the_step_of_one(tmp_path: Path) -> None:
-    """Loss, gradients, weights and margins, for parts of three and four images and unequal weights."""
+def assert_same(found: Step, wanted: Step) -> None:
+    assert found.loss == pytest.approx(wanted.loss, rel=1e-6)
+    np.testing.assert_allclose(found.margins, wanted.margins, rtol=1e-4, atol=1e-6)
+    for ours, theirs in zip(found.gradients, wanted.gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-7)
+    for ours, theirs in zip(found.weights, wanted.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_two_processes_take_the_step_of_one(
+    crawls: list[TinyCrawl], make_job: Callable[..., TrainingJob], tmp_path: Path
+) -> None:
+    """Loss, gradients, weights and margins; unequal weights, uneven parts, cut into pieces or not, mixed or not."""
+    kept = np.concatenate([crawl.trained_on() for crawl in crawls])
+    weight = np.where(kept, np.random.default_rng(0).uniform(0.2, 3, len(kept)), 0).astype(np.float32)
+    job = make_job(tmp_path, manifest=write_manifest(tmp_path / "manifest", crawls, weight=weight))
     context = multiprocessing.get_context("spawn")
     results: Any = context.Queue()
-    ranks = [context.Process(target=step_of_rank, args=(rank, 2, tmp_path / "meeting", results)) for rank in range(2)]
+    ranks = [context.Process(target=steps_of_rank, args=(job, rank, 2, results)) for rank in range(2)]
     for process in ranks:
         process.start()
     found = dict(results.get(timeout=120) for _ in ranks)
     for process in ranks:
         process.join()
-    loss, gradients, weights, margins = step(Gang())
-    assert len(set(margins.tolist())) == 7
-    for rank in range(2):
-        assert found[rank][0] == pytest.approx(loss, rel=1e-6)
-        np.testing.assert_allclose(found[rank][3], margins, rtol=1e-4, atol=1e-6)
-        for ours, single in zip(found[rank][1], gradients, strict=True):
-            np.testing.assert_allclose(ours, single, rtol=1e-4, atol=1e-7)
-        for ours, single in zip(found[rank][2], weights, strict=True):
-            np.testing.assert_allclose(ours, single, rtol=1e-5, atol=1e-7)
+    alone = steps(job, Gang())
+    for name, step in alone.items():
+        assert len(set(step.margins.tolist())) == 17
+        for rank in range(2):
+            assert_same(found[rank][name], step)
+    assert_same(alone["accumulated"], alone["plain"])
+    assert alone["mixed"].loss != pytest.approx(alone["plain"].loss, rel=1e-3)
 
 
 def test_an_image_of_weight_zero_moves_nothing_and_others_in_proportion() -> None:
     def gradient(weight: list[float]) -> Tensor:
         network = plain_network()
-        batch = batch_of(slice(0, 2), whole=2)
-        object.__setattr__(batch, "weight", torch.tensor(weight))
-        optimise(training(network, Gang()), batch, Position(), rate=0.0)
+        optimise(training(network, Gang()), batch_of(weight), Position(), rate=0.0)
         return cast("Tensor", next(network.parameters()).grad)
 
     first, second = gradient([1.0, 0.0]), gradient([0.0, 1.0])
     assert first.abs().max() > 0
     torch.testing.assert_close(gradient([2.0, 0.5]), 2 * first + 0.5 * second)
     torch.testing.assert_close(gradient([0.0, 0.0]), torch.zeros_like(first))
-
-
-def test_weight_decay_leaves_biases_and_normalisation_alone() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
-    decayed, spared = make_optimizer(network, SETTINGS).param_groups
-    assert [each.ndim for each in decayed["params"]] == [4, 2]
-    assert decayed["weight_decay"] == SETTINGS.weight_decay
-    assert [each.ndim for each in spared["params"]] == [1, 1, 1, 1]
-    assert spared["weight_decay"] == 0
 
 
 class Remembering:
@@ -152,7 +193,7 @@ class Remembering:
 def batches(make_job: Callable[..., TrainingJob], tmp_path: Path) -> TrainingBatches:
     job = make_job(tmp_path)
     source = load_training_set(job.manifest, job.crawls, job.classes)
-    return TrainingBatches(source=source, batch_size=10, epochs=2, seed=5, rank=0, processes=1)
+    return TrainingBatches(source=source, settings=SETTINGS, seed=5)
 
 
 def run(batches: TrainingBatches, task: Remembering, position: Position, **fields: Any) -> Position:
@@ -205,3 +246,64 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_touched(batches: 
         run(batches, task, position)
     assert failure.value.image_id.tolist() == task.seen[-1]
     assert position.step == 7
+
+
+def test_a_mean_of_the_weights_follows_every_step() -> None:
+    """The first steps' shares are 1/10, 2/11, 3/12 of the mean that was; then the decay itself."""
+    network = plain_network()
+    average = Average(cast("Classifier", network), decay=0.2)
+    at = training(network, Gang(), average=average)
+    mean = next(network.parameters()).detach().clone()
+    for step, decay in enumerate((1 / 10, 2 / 11, 0.2, 0.2)):
+        optimise(at, batch_of([1.0, 1.0, 1.0]), Position(step=step), rate=0.1)
+        mean = decay * mean + (1 - decay) * next(network.parameters()).detach()
+    torch.testing.assert_close(next(average.network.parameters()).detach(), mean)
+    assert (mean != next(network.parameters())).any()
+
+
+def test_statistics_of_the_normalisation_are_averaged_and_counters_copied() -> None:
+    network = nn.BatchNorm2d(1)
+    average = Average(cast("Classifier", network), decay=0.5)
+    buffers = dict(network.named_buffers())
+    buffers["running_mean"].fill_(4.0)
+    buffers["num_batches_tracked"].fill_(7)
+    average.follow(1000)
+    told = dict(average.network.named_buffers())
+    assert told["running_mean"].item() == 2.0
+    assert told["num_batches_tracked"].item() == 7
+
+
+def test_a_student_learns_from_a_perfect_teacher_what_its_labels_do_not_tell(
+    crawls: list[TinyCrawl], make_job: Callable[..., TrainingJob], tmp_path: Path
+) -> None:
+    """The teacher sees which colour a picture has, which is its class; the manifest's labels tell nothing of it."""
+    images = sum(len(crawl.image_id) for crawl in crawls)
+    label = np.random.default_rng(0).integers(0, 3, images).astype(np.int32)
+    job = make_job(tmp_path, manifest=write_manifest(tmp_path / "wrong", crawls, class_index=label))
+    source = load_training_set(job.manifest, job.crawls, job.classes)
+    pixels = torch.from_numpy(source.pixels.gather(source.shard, source.row))
+    truth = pixels.float().mean((1, 2)).argmax(1)
+    teacher = Classifier(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3, "fc", 3).requires_grad_(False)
+    teacher.head.weight.copy_(10 * torch.eye(3))
+    teacher.head.bias.zero_()
+
+    def right(label_share: float) -> float:
+        settings = TrainingSettings(epochs=20, batch_size=10, label_share=label_share, temperature=1.0)
+        labels = Classification(settings=settings, device=torch.device("cpu"), autocast=False)
+        task = Distillation(labels=labels, teachers=Teachers((1.0,), (teacher,)))
+        batches = TrainingBatches(source=source, settings=settings, seed=5)
+        network = plain_network()
+        at = training(
+            network,
+            Gang(),
+            task=task,
+            batches=batches,
+            settings=settings,
+            optimizer=make_optimizer(network, settings),
+            margins=Margins.unseen(len(source)),
+        )
+        train(at, Position())
+        return float((network(normalise(pixels)).argmax(1) == truth).float().mean())
+
+    assert right(label_share=0.1) > 0.95
+    assert right(label_share=1.0) < 0.7
