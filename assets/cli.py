@@ -162,6 +162,34 @@ def diff(
 
 
 @app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="RECIPE, RECIPE@SEED, an ensemble, or the folder of an exported model.")],
+    places: Annotated[list[str], typer.Argument(metavar="PATHS...", help="Pictures, or folders of them.")],
+    store: StoreOption = DEFAULT_STORE,
+    out: Annotated[Path | None, typer.Option(help="Table to write, .parquet or .csv, instead of the terminal.")] = None,
+) -> None:
+    """Name new pictures by any trained model, with the five likeliest classes and their probabilities."""
+    from assets.predict import predict as tell  # noqa: PLC0415 - torch behind it
+
+    tell(Store(store), model, places, out, console)
+
+
+@app.command(name="export-model")
+def export_model(
+    model: Annotated[str, typer.Argument(help="RECIPE or RECIPE@SEED.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+    form: Annotated[
+        str, typer.Option("--format", help="safetensors alone, or torchscript or onnx beside it.")
+    ] = "safetensors",
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Write a trained network for use elsewhere: weights, classes, and a card with its errors."""
+    from assets.model_export import export_model as write  # noqa: PLC0415 - torch behind it
+
+    write(Store(store), model, folder, form, console)
+
+
+@app.command()
 def report(store: StoreOption = DEFAULT_STORE) -> None:
     """Bring the report up to date with what the store holds and print where it lies."""
     from assets.run import make_results  # noqa: PLC0415

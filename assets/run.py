@@ -12,6 +12,7 @@ from rich.console import Console
 from assets.definitions import defs
 from assets.ensembles import member_names
 from assets.evidence import IN_CLASS, evidence_wanted
+from assets.outcome import outcome
 from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
 from assets.recipes import recipe_named
@@ -41,7 +42,8 @@ def run_crawls(store: Store, settings: Settings, addresses: Sequence[str], conso
     """`winnow run`: every stage over every crawl, then what was computed and where to look."""
     with _told(store, console):
         page = run_graph(store, settings, crawls_at(addresses, settings), TerminalProgress(console))
-    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+    for line in filter(None, (outcome(store), f"report: {page}")):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def gather_evidence(store: Store, settings: Settings, addresses: Sequence[str], console: Console) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from assets.resources import recorded_settings
+from pipeline.stages.ensemble import LEARNED
 from pipeline.storage.artifacts import WHOLE, NotMadeError, Store, seeded
 
 #: Tables that lie beside that of a source of evidence, by its name.
@@ -37,15 +38,16 @@ def table_folders(store: Store, table: str) -> list[Path]:
         return [store.current(f"evidence-{source}").table(beside or "evidence")]
     if kind in ("manifest", "review") and name:
         return [store.current(kind, name).table(kind)]
-    if kind == "predictions" and name:
+    if (kind == "predictions" and name) or table == f"weights/{LEARNED}":
         seeds = recorded_settings(store).seeds
-        return [store.current("predictions", seeded(name, seed)).table("predictions") for seed in seeds]
-    if table in ("evidence", "summary", "verdicts", "settled", "search"):
-        return [store.current(table, WHOLE).table(table)]
+        return [store.current("predictions", seeded(name, seed)).table(kind) for seed in seeds]
+    if table in ("evidence", "summary", "intervals", "confusions", "verdicts", "settled", "search"):
+        stage = "summary" if table in ("intervals", "confusions") else table
+        return [store.current(stage, WHOLE).table(table)]
     raise ValueError(
         f"no table is called {table!r}: there are listing, classes, queries, images, evidence, evidence/NAME, "
-        f"{_beside_in_words()}, manifest/RECIPE, review/RECIPE, predictions/RECIPE, verdicts, settled, search, "
-        "summary"
+        f"{_beside_in_words()}, manifest/RECIPE, review/RECIPE, predictions/RECIPE, weights/{LEARNED}, verdicts, "
+        "settled, search, summary, intervals, confusions"
     )
 
 

@@ -170,6 +170,22 @@ ENSEMBLE_WEIGHTS: Final = pa.schema(
     ]
 )
 
+GUESSES: Final = 5  # told of a picture
+
+#: What a model says of pictures that belong to no crawl: one row per file, its likeliest classes first.
+LABELLED: Final = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),  # as the user would write it
+        pa.field("reason", pa.string()),  # a Defect where it is no usable picture: then nothing is said
+        pa.field("detail", pa.string()),  # what the decoder said, for people
+        *(
+            pa.field(f"{name}_{place}", kind)  # null where there are no more classes
+            for place in range(1, GUESSES + 1)
+            for name, kind in (("wnid", pa.string()), ("name", pa.string()), ("probability", pa.float32()))
+        ),
+    ]
+)
+
 #: A training's learning curve: one row per recipe, seed and epoch.
 CURVE: Final = pa.schema(
     [

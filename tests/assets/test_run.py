@@ -99,6 +99,11 @@ def test_every_table_is_where_path_says_and_opens_in_duckdb_and_pandas(small_run
     kept = manifest[manifest.kept]
     assert abs(kept.weight.mean() - 1) < 1e-5
     assert set(manifest[~manifest.kept].weight) == {0}
+    weights = pd.read_parquet(small_run.winnow("path", "weights/ensemble-learned").strip())
+    assert weights[weights.class_index.isna()].member.tolist() == ["baseline@0", "kmeans-size@0"]
+    intervals = pd.read_parquet(small_run.winnow("path", "intervals").strip())
+    assert set(intervals.recipe) == {"baseline", "kmeans-size", *ensemble.ENSEMBLES}
+    assert intervals[intervals.recipe != "baseline"].gain.notna().all()
     predictions = pd.read_parquet(folders["predictions/baseline"])
     assert len(predictions) == counts["predictions/baseline"] == 50
     assert len(predictions.logits[0]) == listing.class_index.max() + 1

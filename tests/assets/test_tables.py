@@ -21,13 +21,15 @@ def test_a_table_over_several_crawls_has_a_folder_for_each(tmp_path: Path) -> No
     assert [folder.name for folder in table_folders(store, "classes")] == ["classes", "classes"]
 
 
-@pytest.mark.parametrize("table", ["listing", "images", "evidence", "evidence/kmeans", "manifest/baseline", "summary"])
+@pytest.mark.parametrize(
+    "table", ["listing", "images", "evidence", "evidence/kmeans", "manifest/baseline", "summary", "confusions"]
+)
 def test_what_is_not_made_is_said(tmp_path: Path, table: str) -> None:
     with pytest.raises(NotMadeError, match="winnow run"):
         table_folders(Store(tmp_path), table)
 
 
-@pytest.mark.parametrize("table", ["", "lists", "manifest", "evidence/", "listing/x"])
+@pytest.mark.parametrize("table", ["", "lists", "manifest", "evidence/", "listing/x", "weights/baseline"])
 def test_unknown_tables_are_refused_with_the_known_ones(tmp_path: Path, table: str) -> None:
     with pytest.raises(ValueError, match="there are listing, classes"):
         table_folders(Store(tmp_path), table)
