@@ -7,7 +7,7 @@ from rich.console import Console
 
 from assets.run import run_crawls
 from assets.settings import Settings
-from models.specification import TrainingSettings
+from models.settings import TrainingSettings
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.demo.crawl import read_truth, truth_path, write_demo_crawl
 from pipeline.demo.noise import DemoSettings

@@ -3,19 +3,24 @@
     [recipe.mine]
     parts = ["class-reweight", "semantic", { name = "top-ranked", k = 1000 }]
 
+    teachers = ["baseline", { name = "fused", share = 2 }]
+    training = { schedule = "step", warmup_epochs = 0 }
+
 Then `mine` is a recipe like any other. Parts work in their order, each on the images that those before it left;
 `class-reweight` works last wherever it is named, so that classes are even over what is trained on.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pydantic
 
 from assets.recipes import RECIPES, Recipe, nearest
+from models.settings import TrainingSettings
 from pipeline.policy.catalogue import RULES
 from pipeline.policy.policy import Policy
 from pipeline.policy.rule import Part
@@ -32,10 +37,19 @@ class OwnRecipe:
     parts: tuple[Any, ...]
     #: what `winnow recipes` says of it
     summary: str = ""
+    #: whose models it learns from: a recipe's name, or a table of its `name` and its `share` in what they say together
+    teachers: tuple[Any, ...] = ()
+    #: settings of its training that differ from those of all recipes
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
-def built(name: str, told: OwnRecipe) -> Recipe:
+def built(name: str, told: OwnRecipe, training: TrainingSettings) -> Recipe:
     """The recipe that a user means.
+
+    Args:
+        name: of the recipe.
+        told: what stands under that name.
+        training: the settings of all recipes' trainings, which the recipe's own go over.
 
     Raises:
         ValueError: a name that is taken or unfit, an unknown rule or setting, a bad value; the message names the key.
@@ -49,7 +63,28 @@ def built(name: str, told: OwnRecipe) -> Recipe:
         raise ValueError(f"{key}.parts must name at least one of {', '.join(RULES)}")
     parts = tuple(_part(part, f"{key}.parts[{number}]") for number, part in enumerate(told.parts))
     summary = told.summary or f"{' x '.join(part.rule.name for part in parts)}."
-    return Recipe(name=name, policy=Policy(parts=parts), published=None, slide="", summary=summary)
+    over = {**dataclasses.asdict(training), **told.training}
+    _settings(TrainingSettings, "training", over, f"{key}.training")  # refuses what cannot be
+    teachers = tuple(_teacher(teacher, f"{key}.teachers[{number}]") for number, teacher in enumerate(told.teachers))
+    return Recipe(
+        name=name,
+        policy=Policy(parts=parts),
+        published=None,
+        slide="",
+        summary=summary,
+        training=told.training,
+        teachers=teachers,
+    )
+
+
+def _teacher(told: Any, key: str) -> tuple[str, float]:
+    given = {"name": told} if isinstance(told, str) else told
+    if not isinstance(given, Mapping) or not isinstance(given.get("name"), str) or not set(given) <= {"name", "share"}:
+        raise ValueError(f"{key} must be a recipe's name or a table of its name and share, not {told!r}")
+    share = given.get("share", 1)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < math.inf:
+        raise ValueError(f"{key}.share must be a number above 0, not {share!r}")
+    return given["name"], float(share)
 
 
 def _part(told: Any, key: str) -> Part:

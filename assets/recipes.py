@@ -2,8 +2,8 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from pipeline.policy.catalogue import RULES
 from pipeline.policy.policy import Policy
@@ -22,12 +22,25 @@ class Recipe:
     published: float | None
     slide: str
     summary: str
+    #: settings of the training that belong to the recipe, over the user's
+    training: Mapping[str, Any] = field(default_factory=dict)
+    #: recipes whose models of the same seed it learns from, each with its share in what they say together
+    teachers: tuple[tuple[str, float], ...] = ()
 
 
-def _row(name: str, published: float | None, slide: str, summary: str) -> Recipe:
+def _row(name: str, published: float | None, slide: str, summary: str, **training: Any) -> Recipe:
     """The recipe that is one rule with its usual settings."""
     policy = Policy(parts=(Part(rule=RULES[name], settings=RULES[name].settings()),))
-    return Recipe(name=name, policy=policy, published=published, slide=slide, summary=summary)
+    return Recipe(name=name, policy=policy, published=published, slide=slide, summary=summary, training=training)
+
+
+def _taught(name: str, published: float, summary: str, *teachers: str) -> Recipe:
+    """A student, trained on the baseline's manifest."""
+    policy = Policy(parts=(Part(rule=RULES[BASELINE], settings=RULES[BASELINE].settings()),))
+    shares = tuple((teacher, 1.0) for teacher in teachers)
+    return Recipe(
+        name=name, policy=policy, published=published, slide="Model distillation", summary=summary, teachers=shares
+    )
 
 
 _TRAINING = "Training strategy"
@@ -42,7 +55,10 @@ _ALL = (
         "official-baseline",
         71.49,
         _TRAINING,
-        "Every class is drawn, with replacement, to the size of the largest, as WebVision's own list is.",
+        "Every class is drawn, with replacement, to the size of the largest; rates fall as in WebVision's own code.",
+        schedule="step",
+        base_learning_rate=0.1,
+        warmup_epochs=0.0,
     ),
     _row(
         "class-reweight",
@@ -81,6 +97,17 @@ _ALL = (
     _row("opinion-weight", None, "", "An image weighs as likely a probe holds its label that never saw it."),
     _row("fused", None, "", "An image weighs as likely its label is right by all evidence together."),
     _row("relabel", None, "", "The same, but what is confidently of another class is trained on as that class."),
+    _taught("distill-baseline", 74.44, "Learns from the labels and from the baseline's model.", BASELINE),
+    _taught("distill-top-ranked", 75.02, "Learns from the labels and from the model of top-ranked.", "top-ranked"),
+    _taught(
+        "distill-ensemble",
+        77.3,
+        "Learns from the labels and from the mean of the source's four best single models.",
+        "semantic",
+        "top-ranked",
+        "kmeans-top-ranked",
+        "density-weight",
+    ),
 )
 
 RECIPES: Final[dict[str, Recipe]] = {recipe.name: recipe for recipe in _ALL}
@@ -98,6 +125,27 @@ def recipe_named(name: str, own: Mapping[str, Recipe] | None = None) -> Recipe:
     if name in known:
         return known[name]
     raise ValueError(f"unknown recipe {name!r}; {nearest(name, known)}")
+
+
+def teachers_first(names: Iterable[str], known: Mapping[str, Recipe]) -> list[str]:
+    """The recipes in an order in which each comes after its teachers, who are added where they are missing.
+
+    Raises:
+        ValueError: a teacher is unknown, or recipes teach each other.
+    """
+    ordered: list[str] = []
+
+    def visit(name: str, students: tuple[str, ...]) -> None:
+        if name in students:
+            raise ValueError(f"recipes teach each other: {' learns from '.join((*students, name))}")
+        if name not in ordered:
+            for teacher, _ in recipe_named(name, known).teachers:
+                visit(teacher, (*students, name))
+            ordered.append(name)
+
+    for name in names:
+        visit(name, ())
+    return ordered
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

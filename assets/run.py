@@ -15,7 +15,7 @@ from assets.evidence import IN_CLASS, evidence_wanted
 from assets.outcome import outcome
 from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
-from assets.recipes import recipe_named
+from assets.recipes import recipe_named, teachers_first
 from assets.resources import StoreResource, forget, record
 from assets.settings import Settings
 from pipeline.stages.listing import Crawl, crawl_name
@@ -79,7 +79,7 @@ def run_graph(store: Store, settings: Settings, crawls: Iterable[Crawl], progres
     """
     with _runner(store, settings, crawls, progress) as run:
         run.evidence(settings)
-        for recipe in settings.recipes:
+        for recipe in teachers_first(settings.recipes, settings.known_recipes()):
             run.assets(["manifest", "model", "predictions"], recipe)
         if len(member_names(settings, settings.seeds[0])) > 1:
             run.assets(["ensembles"])

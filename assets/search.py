@@ -32,7 +32,8 @@ def search(store: Store, settings: Settings, recipes: Sequence[str], samples: in
         )
     known = settings.known_recipes()
     asked = [recipe_named(name, settings.own_recipes()) for name in recipes]
-    chosen = {one.name: one for one in [known[BASELINE], *(asked or known.values())]}
+    untaught = [one for one in known.values() if not one.teachers]  # a probe sees a recipe's manifest and no teacher
+    chosen = {one.name: one for one in [known[BASELINE], *(asked or untaught)]}
     weighed = _weigh(store, crawls, list(chosen.values()), bool(asked), console)
     with TerminalProgress(console).track(f"trying {len(weighed)} recipes", len(weighed), console.print) as advance:
         made = make_search(store, crawls, weighed, SearchSettings(samples=samples), on_progress=advance)

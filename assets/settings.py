@@ -14,9 +14,9 @@ from typing import Any
 import pydantic
 
 from assets.own_recipes import OwnRecipe, built
-from assets.recipes import DEFAULT_RECIPES, RECIPES, Recipe, recipe_named
+from assets.recipes import DEFAULT_RECIPES, RECIPES, Recipe, teachers_first
 from models.features import FeaturesSettings
-from models.specification import TrainingSettings
+from models.settings import TrainingSettings
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.crawl.settings import CrawlSettings
 from pipeline.ensemble.learn import EnsembleSettings
@@ -94,13 +94,13 @@ class Settings:
         """Refuse unknown recipes and empty lists."""
         if not self.recipes or not self.seeds:
             raise ValueError("recipes and seeds must each name at least one")
-        own = self.own_recipes()
-        for recipe in (*self.recipes, *(name.partition("@")[0] for name in self.ensemble.members)):
-            recipe_named(recipe, own)
+        known = self.known_recipes()
+        members = (name.partition("@")[0] for name in self.ensemble.members)
+        teachers_first((*self.recipes, *members, *known), known)  # refuses unknown ones, and a circle of teachers
 
     def own_recipes(self) -> dict[str, Recipe]:
         """The recipes that `recipe` means, by name."""
-        return {name: built(name, told) for name, told in self.recipe.items()}
+        return {name: built(name, told, self.training) for name, told in self.recipe.items()}
 
     def known_recipes(self) -> dict[str, Recipe]:
         """Ours and the user's own, by name."""

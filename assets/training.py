@@ -10,11 +10,11 @@ from assets.manifests import baseline_manifest, manifest
 from assets.metadata import Outcome, columns, figures, launchpad, learning_curves, result
 from assets.partitions import CRAWLS, RECIPE_PARTITIONS
 from assets.progress import ProgressReporter
-from assets.recipes import BASELINE
+from assets.recipes import BASELINE, recipe_named
 from assets.resources import StoreResource
 from assets.settings import Settings, overridden
 from models.features import FeaturesSettings
-from models.specification import TrainingSettings
+from models.settings import TrainingSettings
 from models.stages import Trainer, make_extractor
 from pipeline.records import CURVE
 from pipeline.stages.crossfit import fold_partition
@@ -92,9 +92,12 @@ def baseline_models(store: Store, settings: Settings) -> list[Artifact]:
 def model(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:
-    """A recipe's network, trained on its manifest, once for every seed."""
-    settings = overridden(store.settings(), "training", context.op_execution_context.op_config)
-    return _trained(_train(context, store, progress, settings, (context.partition_key, settings.seeds)))
+    """A recipe's network, trained on its manifest, once for every seed; a student's after those of its teachers."""
+    recipe = recipe_named(context.partition_key, store.settings().own_recipes())
+    settings = overridden(store.settings(), "training", recipe.training)
+    settings = overridden(settings, "training", context.op_execution_context.op_config)
+    what = (recipe.name, settings.seeds)
+    return _trained(_train(context, store, progress, settings, what, recipe.teachers))
 
 
 @dg.asset(
@@ -129,15 +132,21 @@ def _train(
     progress: ProgressReporter,
     settings: Settings,
     what: tuple[str, tuple[int, ...]],
+    teachers: tuple[tuple[str, float], ...] = (),
 ) -> list[Artifact]:
-    """Train on one manifest, once for each seed."""
-    partition, seeds = what
-    per_epoch = store.open().current("manifest", partition).facts["images_per_epoch"]
+    """Train on one manifest, once for each seed; teachers are other recipes' models of the same seed."""
+    opened, (partition, seeds) = store.open(), what
+    per_epoch = opened.current("manifest", partition).facts["images_per_epoch"]
     artifacts = []
     for seed in seeds:
+        taught_by = [(opened.current("model", seeded(teacher, seed)), share) for teacher, share in teachers]
+        if settings.training.teacher_view == "stored":
+            for taught, _ in taught_by:
+                with trainer(context, store, progress, (f"what {taught.partition} teaches", None)) as make:
+                    make.make_teaching(taught)
         title = f"training {partition}, seed {seed}"
         with trainer(context, store, progress, (title, per_epoch * settings.training.epochs)) as make:
-            artifacts.append(make.make_model(partition, seed, settings.training))
+            artifacts.append(make.make_model(partition, seed, settings.training, taught_by))
     return artifacts
 
 

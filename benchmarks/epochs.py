@@ -23,7 +23,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from assets.recipes import BASELINE, recipe_named
 from benchmarks.shopcrawl import ROOT, extracted, table
 from models.features import FeaturesSettings
-from models.specification import TrainingSettings
+from models.settings import TrainingSettings
 from models.stages import Trainer, make_extractor
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.demo.crawl import truth_path, write_demo_crawl

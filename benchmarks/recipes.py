@@ -7,6 +7,7 @@ kinds of features. Then the recipes whose probes did best, and the baseline, are
 """
 
 import argparse
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from scipy.stats import spearmanr
 from assets.recipes import BASELINE, RECIPES
 from benchmarks.shopcrawl import ROOT, table
 from models.search import SearchSettings, make_search
-from models.specification import TrainingSettings
+from models.settings import TrainingSettings
 from models.stages import Trainer
 from pipeline.evaluation import label_ranks, score
 from pipeline.stages.manifest import make_manifest
@@ -41,6 +42,8 @@ class Bench:
         self.store = store
         self.recipes = []
         for name, recipe in RECIPES.items():
+            if recipe.teachers:  # whose worth is its teachers', not its manifest's
+                continue
             try:
                 make_manifest(store, name, recipe.policy, [CRAWL])
             except NotMadeError as error:
@@ -74,7 +77,7 @@ class Bench:
         for seed in seeds:
             for name in names:
                 print(f"training {name}, seed {seed}", flush=True)
-                model = trainer.make_model(name, seed, settings)
+                model = trainer.make_model(name, seed, dataclasses.replace(settings, **RECIPES[name].training))
                 table = read_table(trainer.make_predictions(model).table("predictions"))
                 told = {split: _of_predictions(table, split) for split in CLEAN}
                 found[name].append(told["test"] | {"val top1": told["val"]["top1"]})

@@ -117,6 +117,21 @@ def test_the_demo_says_what_the_weights_found(small_run: SmallRun) -> None:
     assert 0.2 < wrong / images < 0.4
 
 
+def test_a_student_is_trained_after_its_teacher(small_run: SmallRun) -> None:
+    """The teacher stands from before, so nothing but the student is trained; it is scored as other recipes are."""
+    before = small_run.work()
+    small_run.run("--recipes", "distill-baseline")
+    assert small_run.work_since(before) == [
+        "manifest/distill-baseline",
+        "model/distill-baseline@0",
+        "predictions/distill-baseline@0",
+        "summary/all",
+        "report/all",
+    ]
+    summary = pd.read_parquet(small_run.winnow("path", "summary").strip())
+    assert "distill-baseline" in set(summary.recipe)
+
+
 def test_mistakes_end_as_one_line(small_run: SmallRun) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "assets.cli", "path", "manifest/absent", "--store", str(small_run.store)],

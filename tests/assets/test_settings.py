@@ -72,6 +72,30 @@ def test_the_command_line_goes_over_the_file_and_both_over_the_defaults(tmp_path
         ('[recipe.semantic]\nparts = ["baseline"]', "recipe.semantic: semantic is a recipe of Winnow's own"),
         ('[recipe.Mine]\nparts = ["baseline"]', "recipe.Mine: a recipe's name is of a-z, 0-9 and '-'"),
         (
+            '[recipe.mine]\nparts = ["baseline"]\nteachers = ["basline"]',
+            "unknown recipe 'basline'; did you mean baseline?",
+        ),
+        (
+            '[recipe.mine]\nparts = ["baseline"]\nteachers = ["mine"]',
+            "recipes teach each other: mine learns from mine",
+        ),
+        (
+            '[recipe.mine]\nparts = ["baseline"]\nteachers = [{ name = "fused", weight = 2 }]',
+            "recipe.mine.teachers[0] must be a recipe's name or a table of its name and share, not ",
+        ),
+        (
+            '[recipe.mine]\nparts = ["baseline"]\nteachers = ["baseline", { name = "fused", share = 0 }]',
+            "recipe.mine.teachers[1].share must be a number above 0, not 0",
+        ),
+        (
+            '[recipe.mine]\nparts = ["baseline"]\ntraining = { schedul = "step" }',
+            "recipe.mine.training: unknown key schedul; did you mean schedule?",
+        ),
+        (
+            '[recipe.mine]\nparts = ["baseline"]\ntraining = { warmup_epochs = 16 }',
+            "recipe.mine.training: warmup_epochs must be in [0, epochs], not 16",
+        ),
+        (
             'recipes = ["mina"]\n[recipe.mine]\nparts = ["baseline"]',
             "unknown recipe 'mina'; did you mean mine?",
         ),
@@ -130,3 +154,22 @@ def test_a_recipe_of_the_user_s_own_is_kept_with_the_store(tmp_path: Path) -> No
     told = json.loads(json.dumps(dataclasses.asdict(settings)))
     assert settings_of(told, "settings.json").known_recipes() == settings.known_recipes()
     assert overridden(settings, "kmeans", {"clusters": 3}).recipes == ("baseline", "mine")
+
+
+def test_a_recipe_of_the_user_s_own_has_its_training_and_its_teachers(tmp_path: Path) -> None:
+    text = """
+[training]
+epochs = 40
+[recipe.mine]
+parts = ["baseline"]
+teachers = ["distill-baseline", { name = "fused", share = 2 }]
+[recipe.mine.training]
+schedule = "step"
+warmup_epochs = 20
+"""
+    settings = read_settings(written(tmp_path, text), {})
+    mine = recipe_named("mine", settings.own_recipes())
+    assert mine.teachers == (("distill-baseline", 1.0), ("fused", 2.0))
+    assert mine.training == {"schedule": "step", "warmup_epochs": 20}
+    kept = settings_of(json.loads(json.dumps(dataclasses.asdict(settings))), "settings.json")
+    assert kept.own_recipes() == settings.own_recipes()
