@@ -12,7 +12,15 @@ from assets.settings import Settings, overridden
 from assets.training import predictions
 from pipeline.ensemble.learn import EnsembleSettings
 from pipeline.records import ENSEMBLE_WEIGHTS
-from pipeline.stages.ensemble import ENSEMBLES, LEARNED, TooFewCleanImagesError, current_ensemble, make_ensemble
+from pipeline.stages.ensemble import (
+    ENSEMBLES,
+    LEARNED,
+    TRAINING_STAGE,
+    TooFewCleanImagesError,
+    current_ensemble,
+    make_ensemble,
+    make_training_ensemble,
+)
 from pipeline.storage.artifacts import Artifact, Store, seeded
 
 #: Top-5 on WebVision 2.0 in percent: the source's "simple ensemble", whichever of three it was, and its learned one.
@@ -30,7 +38,10 @@ PUBLISHED: Final = {name: 81.3 if name == LEARNED else 80.4 for name in ENSEMBLE
 def ensembles(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:
-    """Majority vote, average, votes with mean logits, and weights learned on val: each once for every seed."""
+    """Majority vote, average, votes with mean logits, and weights learned on val: each once for every seed.
+
+    They say what they make of the training images too where `predictions.training` asks their members.
+    """
     settings = overridden(store.settings(), "ensemble", context.op_execution_context.op_config)
     opened, made = store.open(), []
     for seed in settings.seeds:
@@ -38,10 +49,15 @@ def ensembles(
         for name in ENSEMBLES:
             with progress.track(f"{name} of {len(members)} models, seed {seed}", None, context.log.info):
                 try:
-                    made.append(make_ensemble(opened, name, seed, members, settings.ensemble))
+                    ensemble = make_ensemble(opened, name, seed, members, settings.ensemble)
                 except TooFewCleanImagesError as lack:
                     progress.say(f"left out: {lack}")
                     context.log.warning(str(lack))
+                    continue
+                made.append(ensemble)
+                if settings.predictions.training:
+                    said = [opened.current(TRAINING_STAGE, member.partition) for member in members]
+                    make_training_ensemble(opened, ensemble, said)
     told = {"weights": dg.MetadataValue.md(_weights(made))}
     return result(made, figures(made[-1], sum(each.facts["images"] for each in made)) | told)
 

@@ -143,7 +143,7 @@ class Trainer:
         Args:
             model: whose.
             training: of the training images instead, in a stage of their own: a crawl's worth of logits takes long and
-                much disk (2 bytes an image and class), and is needed to teach a student or to look for wrong labels.
+                much disk (2 bytes an image and class), and is asked for by itself.
         """
         stage, splits = (TRAINING_STAGE, TRAINING_SPLITS) if training else ("predictions", CLEAN_SPLITS)
         listings, images = self._decoded(self.crawls)

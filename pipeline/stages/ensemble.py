@@ -101,7 +101,7 @@ def make_ensemble(
 
 
 def make_training_ensemble(store: Store, ensemble: Artifact, members: Sequence[Artifact]) -> Artifact:
-    """What an ensemble says of the training images, from what its members say of them: a student's teacher.
+    """What an ensemble says of the training images, from what its members say of them.
 
     Args:
         store: where they lie.
