@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.evidence.sampling import mixed
+
 
 def fold_of_groups(duplicate_group: npt.NDArray[np.integer[Any]], folds: int, seed: int) -> npt.NDArray[np.int32]:
     """Which fold each image belongs to. Copies share one, and other images coming or going change nothing.
-
-    The mixing is that of SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
 
     Args:
         duplicate_group: (n,) group ids.
@@ -25,8 +25,5 @@ def fold_of_groups(duplicate_group: npt.NDArray[np.integer[Any]], folds: int, se
     if folds < 1:
         raise ValueError(f"folds must be at least 1, not {folds}")
     shift = np.uint64(0x9E3779B97F4A7C15 * (seed + 1) % 2**64)
-    mixed = duplicate_group.astype(np.int64).view(np.uint64) + shift
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return (mixed % np.uint64(folds)).astype(np.int32)
+    value = mixed(duplicate_group.astype(np.int64).view(np.uint64) + shift)
+    return (value % np.uint64(folds)).astype(np.int32)

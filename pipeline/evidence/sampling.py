@@ -42,12 +42,16 @@ def exponential(image_id: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.fl
 
 
 def _hash(image_id: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
-    """SplitMix64 (Steele, Lea and Flood, 2014), which maps no two ids to one value: there are no ties."""
-    value = image_id.astype(np.uint64) ^ np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
-    value = _mixed(value, 30, 0xBF58476D1CE4E5B9)
-    value = _mixed(value, 27, 0x94D049BB133111EB)
+    """No two ids have one value: there are no ties."""
+    return mixed(image_id.astype(np.uint64) ^ np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64))
+
+
+def mixed(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The mixing of SplitMix64 (Steele, Lea and Flood, 2014), which maps no two numbers to one."""
+    value = _step(value, 30, 0xBF58476D1CE4E5B9)
+    value = _step(value, 27, 0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
 
 
-def _mixed(value: npt.NDArray[np.uint64], shift: int, factor: int) -> npt.NDArray[Any]:
+def _step(value: npt.NDArray[np.uint64], shift: int, factor: int) -> npt.NDArray[Any]:
     return (value ^ (value >> np.uint64(shift))) * np.uint64(factor)

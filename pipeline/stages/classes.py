@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pipeline.stages.population import TRAIN, Population, read_population
 from pipeline.storage.arrays import Array, ArrayShards, blocks, scratch_array
 from pipeline.storage.artifacts import Artifact
+from pipeline.storage.buckets import shared_out
 from pipeline.storage.tables import iterate_table, part_path, read_part
 
 SHARD_IMAGES = 50_000  # classes are gathered until a shard has about so many images; a larger class is a shard alone
@@ -35,20 +36,8 @@ class ClassOrder:
             population: all images of all crawls.
             classes: size of the catalogue.
         """
-        counts = np.zeros(classes, np.int64)
-        for block in blocks(len(population.split)):
-            counts += np.bincount(population.class_index[_trainable(population, block)], minlength=classes)
-        starts = np.concatenate([[0], np.cumsum(counts)])
-        members, free = scratch_array((int(starts[-1]),), np.int64), starts[:-1].copy()
-        for block in blocks(
-            len(population.split)
-        ):  # a counting sort: each class's next images go where its last ones ended
-            own = _trainable(population, block)
-            own = own[np.argsort(population.class_index[own], kind="stable")]
-            label = population.class_index[own]
-            members[free[label] + np.arange(len(own)) - np.searchsorted(label, label)] = own
-            free += np.bincount(label, minlength=classes)
-        return cls(population, members, starts)
+        grouped = shared_out(len(population.split), classes, partial(_class_of_trainable, population))
+        return cls(population, grouped.rows, grouped.starts)
 
     @classmethod
     def read(cls, listings: Sequence[Artifact], images: Sequence[Artifact]) -> Self:
@@ -92,10 +81,10 @@ class ClassOrder:
         return shards.gather(self.population.shard[own], self.population.row[own])
 
 
-def _trainable(population: Population, block: slice) -> npt.NDArray[np.int64]:
-    """Positions of the usable training images of a block."""
-    found = np.flatnonzero(population.usable[block] & (population.split[block] == TRAIN))
-    return np.asarray(found + block.start, np.int64)
+def _class_of_trainable(population: Population, block: slice) -> npt.NDArray[np.int32]:
+    """The class of each usable training image of a block, -1 for all others."""
+    trainable = population.usable[block] & (population.split[block] == TRAIN)
+    return np.where(trainable, population.class_index[block], -1).astype(np.int32)
 
 
 def stretches(sizes: npt.NDArray[np.integer[Any]]) -> list[range]:
@@ -105,19 +94,22 @@ def stretches(sizes: npt.NDArray[np.integer[Any]]) -> list[range]:
     return [range(first, last) for first, last in itertools.pairwise(edges) if last > first]
 
 
-def read_column(artifact: Artifact, order: ClassOrder, name: str, missing: int = -1) -> npt.NDArray[Any]:
-    """(t,) one column of whole numbers of an evidence table, row beside row with `order`, on the disk as that is.
+def read_column(
+    artifact: Artifact, order: ClassOrder, name: str, missing: int = -1, dtype: npt.DTypeLike = np.int64
+) -> npt.NDArray[Any]:
+    """(t,) one column of numbers of an evidence table, row beside row with `order`, on the disk as that is.
 
     Args:
         artifact: of the table.
         order: of the evidence tables.
         name: of the column.
         missing: what stands for a null.
+        dtype: of what comes back.
 
     Raises:
         ValueError: the table was made of other images.
     """
-    found, start = scratch_array((len(order),), np.int64), 0
+    found, start = scratch_array((len(order),), dtype), 0
     for batch in iterate_table(artifact.table("evidence"), ("image_id", name)):
         rows = slice(start, start + batch.num_rows)
         if not np.array_equal(batch["image_id"].to_numpy(), order.image_id[rows]):

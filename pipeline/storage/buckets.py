@@ -1,9 +1,9 @@
 """Columns of all images put in order with bounded memory: spread over buckets on the disk, each sorted alone."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,18 +37,30 @@ def in_buckets(key: Array) -> Buckets:
         key: (n,) numbers without NaN, in memory or on the disk.
     """
     borders = _borders(key)
-    counts = np.zeros(2 * len(borders) + 1, np.int64)
-    for block in blocks(len(key)):
-        counts += np.bincount(_bucket(borders, key[block]), minlength=len(counts))
+    return shared_out(len(key), 2 * len(borders) + 1, lambda block: _bucket(borders, key[block]))
+
+
+def shared_out(rows: int, buckets: int, bucket_of: Callable[[slice], npt.NDArray[np.integer[Any]]]) -> Buckets:
+    """Share rows out among numbered buckets by a counting sort: each block's rows go where the last ones ended.
+
+    Args:
+        rows: how many there are.
+        buckets: how many there are.
+        bucket_of: the bucket of each row of a block, -1 for rows that belong to none; asked twice.
+    """
+    counts = np.zeros(buckets, np.int64)
+    for block in blocks(rows):
+        own = bucket_of(block)
+        counts += np.bincount(own[own >= 0], minlength=buckets)
     starts = np.concatenate([[0], np.cumsum(counts)])
-    rows, free = scratch_array((len(key),), np.int64), starts[:-1].copy()
-    for block in blocks(len(key)):  # a counting sort: each bucket's next rows go where its last ones ended
-        bucket = _bucket(borders, key[block])
-        order = np.argsort(bucket, kind="stable")
-        bucket = bucket[order]
-        rows[free[bucket] + np.arange(len(bucket)) - np.searchsorted(bucket, bucket)] = order + block.start
-        free += np.bincount(bucket, minlength=len(counts))
-    return Buckets(rows, starts)
+    found, free = scratch_array((int(starts[-1]),), np.int64), starts[:-1].copy()
+    for block in blocks(rows):
+        own = bucket_of(block)
+        order = np.argsort(own, kind="stable")[np.count_nonzero(own < 0) :]
+        own = own[order]
+        found[free[own] + np.arange(len(own)) - np.searchsorted(own, own)] = order + block.start
+        free += np.bincount(own, minlength=buckets)
+    return Buckets(found, starts)
 
 
 def _borders(key: Array) -> Array:

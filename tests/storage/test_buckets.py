@@ -5,13 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.storage import arrays
 from pipeline.storage import buckets as module
-from pipeline.storage.buckets import Spill, in_buckets
+from pipeline.storage.buckets import Spill, in_buckets, shared_out
 
 
 @pytest.fixture(autouse=True)
 def small_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BUCKET_ROWS", 4)
+    monkeypatch.setattr(arrays, "BLOCK_ROWS", 3)
 
 
 @given(st.lists(st.integers(-5, 5), max_size=60))
@@ -49,3 +51,10 @@ def test_what_is_spilt_is_all_there() -> None:
     pairs.add(np.zeros((0, 2), np.int64))
     pairs.add(np.array([[5, 6], [7, 8]])[:, ::-1])
     assert pairs.array().tolist() == [[1, 2], [3, 4], [6, 5], [8, 7]]
+
+
+def test_rows_that_belong_to_no_bucket_are_left_out() -> None:
+    own = np.array([2, -1, 0, 2, -1, 0, 0])
+    found = shared_out(len(own), 4, lambda block: own[block])
+    assert found.rows.tolist() == [2, 5, 6, 0, 3]
+    assert found.starts.tolist() == [0, 3, 3, 5, 5]
