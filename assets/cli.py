@@ -214,7 +214,6 @@ def search(
     recipes: Annotated[
         str | None, typer.Option(help="Recipes to try, comma-separated; all there is evidence for.")
     ] = None,
-    samples: Annotated[int, typer.Option(help="Samples of the crawl that each is tried on, at least 1.")] = 5,
     store: StoreOption = DEFAULT_STORE,
     config: Annotated[Path | None, typer.Option(help="Settings file; ./winnow.toml where there is one.")] = None,
 ) -> None:
@@ -222,7 +221,7 @@ def search(
     from assets.search import search as try_recipes  # noqa: PLC0415 - torch behind it takes seconds to import
 
     opened = Store(store)
-    try_recipes(opened, _settings(opened, config), recipes.split(",") if recipes else [], samples, console)
+    try_recipes(opened, _settings(opened, config), recipes.split(",") if recipes else [], console)
 
 
 @app.command()

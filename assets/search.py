@@ -9,7 +9,7 @@ from rich.table import Table
 from assets.progress import TerminalProgress
 from assets.recipes import BASELINE, Recipe, recipe_named
 from assets.settings import Settings
-from models.search import SearchSettings, make_search
+from models.search import make_search
 from pipeline.stages.manifest import make_manifest
 from pipeline.stages.settled import make_settled
 from pipeline.storage.artifacts import NotMadeError, Store
@@ -19,7 +19,7 @@ SHORT_LIST = 4  # recipes that are proposed to be trained
 SURE = 0.9  # probability of a gain from which a recipe is worth a training
 
 
-def search(store: Store, settings: Settings, recipes: Sequence[str], samples: int, console: Console) -> None:
+def search(store: Store, settings: Settings, recipes: Sequence[str], console: Console) -> None:
     """Try the recipes, or all that the store has evidence for, and tell how they stand.
 
     Raises:
@@ -36,9 +36,9 @@ def search(store: Store, settings: Settings, recipes: Sequence[str], samples: in
     chosen = {one.name: one for one in [known[BASELINE], *(asked or untaught)]}
     weighed = _weigh(store, crawls, list(chosen.values()), bool(asked), console)
     with TerminalProgress(console).track(f"trying {len(weighed)} recipes", len(weighed), console.print) as advance:
-        made = make_search(store, crawls, weighed, SearchSettings(samples=samples), on_progress=advance)
+        made = make_search(store, crawls, weighed, settings.search, on_progress=advance)
     rows = read_table(made.table("search")).to_pylist()
-    console.print(_table(rows, known, samples))
+    console.print(_table(rows, known, settings.search.samples))
     for line in _advice(rows, str(made.table("search"))):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

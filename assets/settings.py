@@ -16,6 +16,7 @@ import pydantic
 from assets.own_recipes import OwnRecipe, built
 from assets.recipes import DEFAULT_RECIPES, RECIPES, Recipe, teachers_first
 from models.features import FeaturesSettings
+from models.search_settings import SearchSettings
 from models.settings import TrainingSettings
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.crawl.settings import CrawlSettings
@@ -86,6 +87,7 @@ class Settings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     predictions: PredictionSettings = field(default_factory=PredictionSettings)
     ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
     run: RunSettings = field(default_factory=RunSettings)
     #: recipes of the user's own, by name
     recipe: dict[str, OwnRecipe] = field(default_factory=dict)

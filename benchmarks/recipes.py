@@ -21,7 +21,8 @@ from scipy.stats import spearmanr
 
 from assets.recipes import BASELINE, RECIPES
 from benchmarks.shopcrawl import ROOT, table
-from models.search import SearchSettings, make_search
+from models.search import make_search
+from models.search_settings import SearchSettings
 from models.settings import TrainingSettings
 from models.stages import Trainer
 from pipeline.evaluation import label_ranks, score

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from benchmarks.shopcrawl import ROOT, table
-from models.probes import Inputs, ProbesSettings, Trials, train_probes
+from models.probes import Inputs, Trials, train_probes
+from models.search_settings import SearchSettings
 from pipeline.measure import MemorySampler
 from pipeline.storage.arrays import blocks, scratch_array
 
@@ -46,7 +47,7 @@ def _options() -> argparse.Namespace:
 
 
 def _row(images: int, options: argparse.Namespace) -> dict[str, Any]:
-    settings = ProbesSettings()
+    settings = SearchSettings()
     features, trials = _made_up(images, options)
     started = time.perf_counter()
     with MemorySampler() as memory:

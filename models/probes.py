@@ -19,42 +19,13 @@ import torch
 from torch import Tensor
 
 from models.sampler import ORDER, batch_bounds, batches_in, generator, stage_of_epoch
+from models.search_settings import SearchSettings
 from pipeline.evidence.sampling import exponential
-from pipeline.storage.arrays import Array, blocks
+from pipeline.storage.arrays import Array, blocks, scratch_array
 
 SHRINKAGE: Final = 3.0  # times the mean variance, added to that along every axis
 RATE: Final = 1.0  # the loss's largest curvature is at most half that of the bias and a whitened axis together
 _SAMPLE_ROWS: Final = 32_768  # that the whitening is taken from, about
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProbesSettings:
-    """How the probes are trained."""
-
-    #: times the images are gone through, at most
-    epochs: int = 10
-    #: images seen in all, beyond which there are fewer epochs, but two at least
-    most_images: int = 4_000_000
-    #: images of a step
-    batch_size: int = 1024
-    #: Nesterov momentum, [0, 1)
-    momentum: float = 0.9
-    #: L2 penalties that every recipe is trained with; which serves it best is for clean images to say
-    penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot train."""
-        for name in ("epochs", "most_images", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"search.{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"search.momentum must be in [0, 1), not {self.momentum}")
-        if not self.penalties or min(self.penalties) < 0 or not math.isfinite(sum(self.penalties)):
-            raise ValueError(f"search.penalties must be finite and at least 0, not {self.penalties}")
-
-    def epochs_of(self, images: int) -> int:
-        """How often so many images are gone through."""
-        return min(self.epochs, max(2, self.most_images // max(images, 1)))
 
 
 @dataclass(frozen=True)
@@ -101,13 +72,16 @@ class Trials:
     draw: Array  # float32 (n, s), mean about 1
 
     @staticmethod
-    def draws(image_id: npt.NDArray[np.int64], seeds: int) -> npt.NDArray[np.float32]:
-        """(n, s) how often each image is in each sample; it hangs on the image's id alone."""
-        return np.stack([exponential(image_id, seed) for seed in range(seeds)], axis=1)
+    def draws(image_id: npt.NDArray[np.int64], seeds: int) -> Array:
+        """(n, s) how often each image is in each sample; it hangs on the image's id alone. On the disk."""
+        found = scratch_array((len(image_id), seeds), np.float32)
+        for block in blocks(len(image_id)):
+            found[block] = np.stack([exponential(image_id[block], seed) for seed in range(seeds)], axis=1)
+        return found
 
 
 def train_probes(
-    inputs: Inputs, trials: Trials, classes: int, settings: ProbesSettings, device: torch.device
+    inputs: Inputs, trials: Trials, classes: int, settings: SearchSettings, device: torch.device
 ) -> Tensor:
     """Softmax regression of every recipe and sample with every penalty, by mini-batch descent.
 
@@ -168,12 +142,12 @@ def _means(trials: Trials, opened: npt.NDArray[np.int64]) -> npt.NDArray[np.floa
 def _gradient(inputs: Tensor, solution: Tensor, label: Tensor, weight: Tensor) -> Tensor:
     """Of the mean weighted cross-entropy of a batch of b images; in shape the solution."""
     rows = torch.arange(len(inputs), device=inputs.device).view(-1, 1)
-    error = (inputs @ solution.flatten(1)).view(-1, *solution.shape[1:]).softmax(dim=-1)
+    error = probe_logits(inputs, solution).softmax(dim=-1)
     error[rows, torch.arange(label.shape[1], device=inputs.device), :, :, label] -= 1
     error *= weight[..., None, None]
     return (inputs.T @ error.flatten(1)).view_as(solution) / len(inputs)
 
 
 def probe_logits(inputs: Tensor, solution: Tensor) -> Tensor:
-    """Logits (r, s, penalties, m, C) of inputs (m, d + 1)."""
-    return torch.einsum("md,drspc->rspmc", inputs, solution)
+    """Logits (m, r, s, penalties, C) of inputs (m, d + 1)."""
+    return (inputs @ solution.flatten(1)).view(-1, *solution.shape[1:])

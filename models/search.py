@@ -6,15 +6,15 @@ trust what the fused evidence trusts, and the table says so in `judged_on`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from models.probes import Inputs, ProbesSettings, Trials, train_probes
+from models.probes import Inputs, Trials, probe_logits, train_probes
+from models.search_settings import SearchSettings
 from pipeline.evidence.folds import fold_of_groups
 from pipeline.evidence.sampling import hashed_sample
 from pipeline.records import SEARCH, SPLITS
@@ -32,20 +32,6 @@ LEAST_VAL = 100  # clean images, below which a fifth of the training images judg
 FOLDS = 5  # of the judges, for the choice of penalties; and of the training images, where those judge
 HELD_NUMBERS = 2**25  # of the probes trained at once
 _JUDGED_NUMBERS = 2**22  # logits held at once
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchSettings:
-    """How recipes are tried."""
-
-    #: samples of the crawl that every recipe is tried on, at least 1
-    samples: int = 5
-    probes: ProbesSettings = field(default_factory=ProbesSettings)
-
-    def __post_init__(self) -> None:
-        """Refuse no sample."""
-        if self.samples < 1:
-            raise ValueError(f"search.samples must be at least 1, not {self.samples}")
 
 
 @dataclass(frozen=True)
@@ -115,18 +101,14 @@ def _held_out(order: ClassOrder, store: Store) -> tuple[_Judges, npt.NDArray[np.
     """Judges from among the training images, and positions of those that are left to train on."""
     duplicates = store.current("evidence-duplicates")
     group = read_column(duplicates, order, "duplicate_group")
-    leak_free = read_column(duplicates, order, "training_copies")
-    chance = scratch_array((len(order),), np.float32)
-    start = 0
-    for batch in iterate_table(store.current("evidence-fused").table("evidence"), ("right_probability",)):
-        chance[start : start + batch.num_rows] = pc.fill_null(batch["right_probability"], 0).to_numpy()
-        start += batch.num_rows
+    copies = read_column(duplicates, order, "training_copies")
+    chance = read_column(store.current("evidence-fused"), order, "right_probability", 0, np.float32)
     held = scratch_array((len(order),), np.bool_)
     for block in blocks(len(order)):
         held[block] = fold_of_groups(group[block], FOLDS, 0) == 0
     chosen = np.flatnonzero(held)
     chosen = chosen[hashed_sample(order.image_id[chosen], MOST_JUDGES, 0)]
-    weight = chance[chosen].astype(np.float64) / np.maximum(leak_free[chosen], 1)
+    weight = chance[chosen].astype(np.float64) / np.maximum(copies[chosen], 1)
     judges = _Judges("held-out training images, as likely as their labels are right", order.members[chosen], weight)
     return judges, order.members[np.flatnonzero(~held)]
 
@@ -146,12 +128,12 @@ def _tried(
     own = inputs.like(_gathered(population, shards, judges.at))
     label = population.class_index[judges.at].astype(np.int64)
     draw = Trials.draws(population.image_id[rows], settings.samples)
-    each = (shards.row_shape[0] + 1) * settings.samples * len(settings.probes.penalties) * classes
+    each = (shards.row_shape[0] + 1) * settings.samples * len(settings.penalties) * classes
     step = max(1, HELD_NUMBERS // each)
     hits = []
     for first in range(0, len(manifests), step):
         trials = _trials(manifests[first : first + step], population, rows, draw)
-        hits.append(_hits(inputs, own, label, trials, classes, settings.probes))
+        hits.append(_hits(inputs, own, label, trials, classes, settings))
         on_progress(len(hits[-1]))
     fold = fold_of_groups(population.image_id[judges.at], FOLDS, 1)
     chosen = chosen_penalties(np.concatenate(hits), fold, judges.weight)
@@ -183,13 +165,14 @@ def _trials(manifests: Sequence[Artifact], population: Population, rows: npt.NDA
     """What the recipes decided of some images."""
     shape = (len(rows), len(manifests))
     label, weight, stage = (scratch_array(shape, dtype) for dtype in (np.int32, np.float32, np.int8))
-    wanted = np.full(len(population.image_id), -1, np.int64)
-    wanted[rows] = np.arange(len(rows))
+    wanted = scratch_array(population.image_id.shape, np.int64)  # 1 + the position among those images
+    for block in blocks(len(rows)):
+        wanted[rows[block]] = np.arange(block.start, block.stop) + 1
     for number, manifest in enumerate(manifests):
         for span, batch in _spans(manifest):
             place = wanted[span]
-            own = place >= 0
-            at = place[own], number
+            own = place > 0
+            at = place[own] - 1, number
             counts = batch["weight"].to_numpy() * batch["repeats"].to_numpy()
             label[at], weight[at] = batch["class_index"].to_numpy()[own], counts[own]
             stage[at] = batch["stage"].to_numpy()[own]
@@ -204,7 +187,7 @@ def _spans(manifest: Artifact) -> Iterator[tuple[slice, pa.RecordBatch]]:
 
 
 def _hits(
-    inputs: Inputs, own: Inputs, label: npt.NDArray[np.int64], trials: Trials, classes: int, settings: ProbesSettings
+    inputs: Inputs, own: Inputs, label: npt.NDArray[np.int64], trials: Trials, classes: int, settings: SearchSettings
 ) -> npt.NDArray[np.bool_]:
     """(r, s, p, m) which judges each probe gets right."""
     import torch  # noqa: PLC0415 - seconds that a search found ready does without
@@ -215,7 +198,7 @@ def _hits(
     step = max(1, _JUDGED_NUMBERS // max(1, probes[0].numel()))
     found = np.empty((*probes.shape[1:-1], len(label)), np.bool_)
     for at in range(0, len(label), step):
-        logits = (own.read(slice(at, at + step), device) @ probes.flatten(1)).view(-1, *probes.shape[1:])
+        logits = probe_logits(own.read(slice(at, at + step), device), probes)
         right = logits.argmax(dim=-1) == wanted[at : at + step].view(-1, 1, 1, 1)
         found[..., at : at + step] = right.permute(1, 2, 3, 0).cpu().numpy()
     return found

@@ -8,7 +8,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from models.probes import Inputs, ProbesSettings, Trials, probe_logits, train_probes
+from models.probes import Inputs, Trials, probe_logits, train_probes
+from models.search_settings import SearchSettings
 
 CLASSES = 3
 CPU = torch.device("cpu")
@@ -38,7 +39,7 @@ def uneven(n: int) -> Floats:
 
 def test_recipes_and_samples_trained_together_are_those_trained_alone() -> None:
     features, label = drawn()
-    inputs, settings = Inputs.of(features), ProbesSettings(epochs=3, batch_size=32)
+    inputs, settings = Inputs.of(features), SearchSettings(epochs=3, batch_size=32)
     weights, draw = [ones(240), uneven(240)], Trials.draws(np.arange(240), 2)
     both = train_probes(inputs, trials(label, weights, draw), CLASSES, settings, CPU)
     for recipe, weight in enumerate(weights):
@@ -53,19 +54,19 @@ def test_recipes_and_samples_trained_together_are_those_trained_alone() -> None:
 def test_the_answer_is_that_of_weighted_logistic_regression() -> None:
     features, label = drawn()
     inputs, weight = Inputs.of(features), uneven(240)
-    settings = ProbesSettings(epochs=200, batch_size=240, penalties=(0.05,))
+    settings = SearchSettings(epochs=200, batch_size=240, penalties=(0.05,))
     ours = train_probes(inputs, trials(label, [weight]), CLASSES, settings, CPU)
     whitened = inputs.read(slice(None), CPU)
     oracle = LogisticRegression(C=1 / (0.05 * 240), tol=1e-8, max_iter=2000)
     oracle.fit(whitened[:, :-1].numpy(), label, sample_weight=weight / weight.mean())
-    found = probe_logits(whitened, ours)[0, 0, 0].softmax(dim=1)
+    found = probe_logits(whitened, ours)[:, 0, 0, 0].softmax(dim=1)
     np.testing.assert_allclose(found.numpy(), oracle.predict_proba(whitened[:, :-1].numpy()), rtol=0, atol=3e-4)
 
 
 def test_the_mean_weight_is_no_matter() -> None:
     features, label = drawn()
     told = [
-        train_probes(Inputs.of(features), trials(label, [scale * uneven(240)]), CLASSES, ProbesSettings(epochs=2), CPU)
+        train_probes(Inputs.of(features), trials(label, [scale * uneven(240)]), CLASSES, SearchSettings(epochs=2), CPU)
         for scale in (1, 8)
     ]
     torch.testing.assert_close(told[0], told[1])
@@ -76,7 +77,7 @@ def test_an_image_without_weight_has_no_say() -> None:
     weight = ones(240)
     weight[:50] = 0
     other = np.where(np.arange(240) < 50, (label + 1) % CLASSES, label)
-    settings = ProbesSettings(epochs=2, batch_size=32)
+    settings = SearchSettings(epochs=2, batch_size=32)
     told = [train_probes(Inputs.of(features), trials(own, [weight]), CLASSES, settings, CPU) for own in (label, other)]
     torch.testing.assert_close(told[0], told[1])
 
@@ -86,7 +87,7 @@ def test_a_late_stage_is_seen_late() -> None:
     inputs, first = Inputs.of(features), np.arange(240) < 120
     late = dataclasses.replace(trials(label, [ones(240)]), stage=(~first).astype(np.int8)[:, None])
     half = trials(label, [first.astype(np.float32)])
-    once, twice = (ProbesSettings(epochs=epochs, batch_size=32) for epochs in (1, 2))
+    once, twice = (SearchSettings(epochs=epochs, batch_size=32) for epochs in (1, 2))
     # One epoch of two stages is over before the second one opens.
     torch.testing.assert_close(*(train_probes(inputs, own, CLASSES, once, CPU) for own in (late, half)))
     second = [train_probes(inputs, own, CLASSES, twice, CPU) for own in (late, half)]
@@ -113,13 +114,13 @@ def test_a_recipe_without_images_is_named() -> None:
     features, label = drawn()
     own = trials(label, [ones(240), np.zeros(240, np.float32)])
     with pytest.raises(ValueError, match="recipe number 1 leaves nothing"):
-        train_probes(Inputs.of(features), own, CLASSES, ProbesSettings(epochs=1), CPU)
+        train_probes(Inputs.of(features), own, CLASSES, SearchSettings(epochs=1), CPU)
 
 
 def test_many_images_are_gone_through_less_often() -> None:
-    settings = ProbesSettings(epochs=10, most_images=1000)
+    settings = SearchSettings(epochs=10, most_images=1000)
     assert [settings.epochs_of(images) for images in (50, 250, 10_000)] == [10, 4, 2]
-    assert ProbesSettings(epochs=1).epochs_of(10_000) == 1
+    assert SearchSettings(epochs=1).epochs_of(10_000) == 1
 
 
 @pytest.mark.parametrize(
@@ -128,4 +129,4 @@ def test_many_images_are_gone_through_less_often() -> None:
 )
 def test_settings_that_cannot_train_are_named(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"search.{name}"):
-        ProbesSettings(**{name: value})  # type: ignore[arg-type]
+        SearchSettings(**{name: value})  # type: ignore[arg-type]

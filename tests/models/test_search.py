@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from models import search as module
-from models.probes import ProbesSettings
-from models.search import SearchSettings, make_search
+from models.search import make_search
+from models.search_settings import SearchSettings
 from pipeline.evidence.folds import fold_of_groups
 from pipeline.policy.catalogue import RULES
 from pipeline.policy.policy import Policy
@@ -20,7 +20,7 @@ from pipeline.storage.tables import read_table
 from tests.stages.tiny_store import Picture, add_crawl, add_evidence
 
 CLASSES = 3
-SETTINGS = SearchSettings(samples=2, probes=ProbesSettings(epochs=3, batch_size=32))
+SETTINGS = SearchSettings(samples=2, epochs=3, batch_size=32)
 
 
 def pictures(split: str, count: int, wrong: float, seed: int) -> tuple[list[Picture], np.ndarray]:
