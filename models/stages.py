@@ -87,17 +87,10 @@ class Trainer:
 
         They take 2 bytes for each image and class.
         """
-        listings, images = self._decoded(self.crawls)
+        _, images = self._decoded(self.crawls)
 
         def build(draft: Draft) -> Facts:
-            job = EncodingJob(
-                model=model.folder,
-                outputs=("logits",),
-                crawls=_folders(listings, images),
-                out=draft.folder,
-                every_image=True,
-            )
-            self._run(draft, job)
+            self._apply(draft, model, self.crawls, outputs=("logits",), every_image=True)
             return {"images": sum(decoded.facts["usable"] for decoded in images), "model": model.partition}
 
         wanted = identity("teaching", CODE_VERSION, {}, inputs_of([model, *images]))
@@ -125,13 +118,10 @@ class Trainer:
         return make_crossfit_features(self.store, crawl, self.crawls, models, workers=workers)
 
     def _encode(self, stage: str, partition: str, crawl: str, model: Artifact) -> Artifact:
-        listings, images = self._decoded([crawl])
+        _, images = self._decoded([crawl])
 
         def build(draft: Draft) -> Facts:
-            job = EncodingJob(
-                model=model.folder, outputs=("features",), crawls=_folders(listings, images), out=draft.folder
-            )
-            self._run(draft, job)
+            self._apply(draft, model, [crawl], outputs=("features",))
             return {"images": images[0].facts["usable"], "model": model.partition}
 
         wanted = identity(stage, CODE_VERSION, {}, inputs_of([model, *images]))
@@ -146,17 +136,10 @@ class Trainer:
                 much disk (2 bytes an image and class), and is asked for by itself.
         """
         stage, splits = (TRAINING_STAGE, TRAINING_SPLITS) if training else ("predictions", CLEAN_SPLITS)
-        listings, images = self._decoded(self.crawls)
+        _, images = self._decoded(self.crawls)
 
         def build(draft: Draft) -> Facts:
-            job = EncodingJob(
-                model=model.folder,
-                outputs=("logits",),
-                crawls=_folders(listings, images),
-                out=draft.folder,
-                splits=splits,
-            )
-            self._run(draft, job)
+            self._apply(draft, model, self.crawls, outputs=("logits",), splits=splits)
             return {"images": sum(record["rows"] for record in draft.files().values())}
 
         wanted = identity("predictions", CODE_VERSION, {"splits": splits}, inputs_of([model, *images]))
@@ -165,6 +148,11 @@ class Trainer:
     def _decoded(self, crawls: Sequence[str]) -> tuple[list[Artifact], list[Artifact]]:
         listings = [self.store.current("listing", crawl) for crawl in crawls]
         return listings, [self.store.current("images", crawl) for crawl in crawls]
+
+    def _apply(self, draft: Draft, model: Artifact, crawls: Sequence[str], **asked: Any) -> None:
+        """Have a model say what is asked of some crawls; `asked` are the other fields of `EncodingJob`."""
+        folders = _folders(*self._decoded(crawls))
+        self._run(draft, EncodingJob(model=model.folder, crawls=folders, out=draft.folder, **asked))
 
     def _run(self, draft: Draft, job: TrainingJob | EncodingJob) -> None:
         path = draft.folder / "job.json"

@@ -1,4 +1,4 @@
-"""The report as one HTML page: everything a crawl said is escaped, nothing is loaded, no script can run."""
+"""Pages of HTML: everything a crawl said is escaped, nothing is loaded, no script of a crawl can run."""
 
 import base64
 import functools
@@ -16,6 +16,7 @@ from pipeline.report.census import LIGHT
 from pipeline.report.comparison import ComparisonPage
 from pipeline.report.explanation import Explanation
 from pipeline.report.page import Page
+from pipeline.report.review_page import ReviewPage
 
 #: Control, format (bidirectional overrides among them), private and unassigned characters, line and paragraph ends.
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -37,12 +38,23 @@ def render_comparison(page: ComparisonPage) -> bytes:
     return _html("comparison.html", page=page)
 
 
-def _html(template: str, **shown: object) -> bytes:
-    style = _text_file("report.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    html = _templates().get_template(template).render(style=Markup(style), policy=policy, **shown)  # noqa: S704
+def render_review(page: ReviewPage) -> bytes:
+    """The page that asks people: the only one with a script, its own, which the policy names by its hash."""
+    return _html("review.html", "review.css", _text_file("review.js"), page=page)
+
+
+def _html(template: str, more_style: str = "", script: str = "", **shown: object) -> bytes:
+    style = _text_file("report.css") + (_text_file(more_style) if more_style else "")
+    policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
+    policy += f"script-src '{_digest(script)}'; " if script else ""
+    policy += "base-uri 'none'; form-action 'none'"
+    ours = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - no word of a crawl is in them
+    html = _templates().get_template(template).render(policy=policy, **ours, **shown)
     return html.encode()
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def visible(text: str) -> str:

@@ -13,7 +13,8 @@ from pipeline.export.spreadsheet import cell, publish_csv
 from pipeline.policy.review import Candidates
 from pipeline.policy.words import about, coarse
 from pipeline.records import REVIEW
-from pipeline.report.review_page import Asked, ClassOption, ReviewPage, render_review
+from pipeline.report.render import render_review
+from pipeline.report.review_page import Asked, ClassOption, ReviewPage
 from pipeline.report.sheets import Pixels, SheetSettings, contact_sheet, data_uri
 from pipeline.stages.classes import ClassOrder
 from pipeline.storage.artifacts import Artifact, Draft
