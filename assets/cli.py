@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from assets.progress import TerminalProgress
-from assets.settings import Settings, SettingsError, read_settings, settings_of
+from assets.settings import Settings, SettingsError, read_settings, recorded_settings
 from pipeline.storage.artifacts import NotMadeError, Store
 from pipeline.storage.locks import BusyError
 
@@ -41,7 +41,6 @@ def run(  # noqa: PLR0913, PLR0917 - each parameter is an option of the command 
     config: Annotated[Path | None, typer.Option(help="Settings file; ./winnow.toml where there is one.")] = None,
 ) -> None:
     """Read a crawl, train the recipes on it, and write the report. What is already made is not made again."""
-    file = config or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
     overrides = {
         "recipes": tuple(recipes.split(",")) if recipes else None,
         "images": {"image_size": image_size},
@@ -50,7 +49,7 @@ def run(  # noqa: PLR0913, PLR0917 - each parameter is an option of the command 
     }
     from assets.run import run_crawls  # noqa: PLC0415 - Dagster behind it takes seconds to import
 
-    run_crawls(Store(store), read_settings(file, overrides), crawl, console)
+    run_crawls(Store(store), read_settings(_file(config), overrides), crawl, console)
 
 
 @app.command()
@@ -62,8 +61,7 @@ def evidence(
     """Read a crawl and gather everything that can be known of each image, without training the recipes."""
     from assets.run import gather_evidence  # noqa: PLC0415 - Dagster behind it takes seconds to import
 
-    file = config or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
-    gather_evidence(Store(store), read_settings(file, {}), crawl, console)
+    gather_evidence(Store(store), read_settings(_file(config), {}), crawl, console)
 
 
 @app.command()
@@ -86,7 +84,6 @@ def ui(
 ) -> None:
     """Open the Dagster UI over a store."""
     from assets.partitions import tell_recipes  # noqa: PLC0415 - Dagster behind these takes seconds to import
-    from assets.resources import recorded_settings  # noqa: PLC0415
     from assets.run import dagster_instance  # noqa: PLC0415
 
     with dagster_instance(Store(store)) as instance:
@@ -238,12 +235,15 @@ def verdicts(
         raise typer.Exit(1)
 
 
+def _file(config: Path | None) -> Path | None:
+    """The settings file that was named, or the one that lies here."""
+    return config or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
+
+
 def _settings(store: Store, config: Path | None) -> Settings:
     """Those of a settings file, or else of the last run over the store."""
-    file = config or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
-    if file:
-        return read_settings(file, {})
-    return settings_of(store.read_document("settings", {}), str(store.root / "settings.json"))
+    file = _file(config)
+    return read_settings(file, {}) if file else recorded_settings(store)
 
 
 def main() -> None:

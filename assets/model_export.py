@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from assets.resources import recorded_settings
+from assets.settings import recorded_settings
 from models.card import Card, SplitScore, card_text
 from models.export import CHECKED, Format, check_format, check_single, write_model
 from models.specification import read_model_specification

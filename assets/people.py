@@ -22,13 +22,12 @@ def take(store: Store, file: Path, console: Console) -> bool:
 def review(store: Store, recipe: str, count: int, console: Console) -> None:
     """Make the list of images to look at and tell where it lies."""
     from assets.recipes import recipe_named  # noqa: PLC0415 - the rules behind it are not needed to take verdicts
-    from assets.settings import settings_of  # noqa: PLC0415
+    from assets.settings import recorded_settings  # noqa: PLC0415
     from pipeline.policy.review import ReviewSettings  # noqa: PLC0415
     from pipeline.stages.review import make_review  # noqa: PLC0415
     from pipeline.stages.review_files import PAGE, SHEET  # noqa: PLC0415
 
-    settings = settings_of(store.read_document("settings", {}), str(store.root / "settings.json"))
-    policy, crawls = recipe_named(recipe, settings.own_recipes()).policy, _listed(store)
+    policy, crawls = recipe_named(recipe, recorded_settings(store).own_recipes()).policy, _listed(store)
     make_settled(store, crawls)  # verdicts since the last run are not asked for again
     made = make_review(store, recipe, policy, crawls, ReviewSettings(count=count))
     told = [

@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assets.progress import Advance, TerminalProgress
-from assets.resources import recorded_settings
-from assets.settings import SettingsError
+from assets.settings import SettingsError, recorded_settings
 from models.gang import join_gang
 from models.labeller import label_pictures, load_labeller
 from models.trained import find_trained

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pydantic
 
-from assets.settings import Settings, settings_of
+from assets.settings import Settings, recorded_settings
 from pipeline.stages.listing import Crawl
 from pipeline.storage.artifacts import Store
 
@@ -48,11 +48,6 @@ class StoreResource(dg.ConfigurableResource[Store]):
         if name not in known:
             raise LookupError(f"the store {self.root} knows no crawl {name!r}; it knows {', '.join(known) or 'none'}")
         return known[name]
-
-
-def recorded_settings(store: Store) -> Settings:
-    """What `record` kept."""
-    return settings_of(store.read_document("settings", {}), str(store.root / "settings.json"))
 
 
 def recorded_crawls(store: Store) -> dict[str, Crawl]:

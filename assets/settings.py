@@ -32,6 +32,7 @@ from pipeline.evidence.neighbours import NeighbourSettings
 from pipeline.evidence.probe import OpinionSettings
 from pipeline.evidence.rank import RankSettings
 from pipeline.evidence.semantic import SemanticSettings
+from pipeline.storage.artifacts import Store
 
 
 class SettingsError(ValueError):
@@ -143,6 +144,11 @@ def settings_of(given: Mapping[str, Any], where: str) -> Settings:
         key = ".".join(str(part) for part in first["loc"])
         told = first.get("ctx", {}).get("error", first["msg"])
         raise SettingsError(f"{where}: {key + ': ' if key else ''}{told}") from None
+
+
+def recorded_settings(store: Store) -> Settings:
+    """The settings of the last run over a store, or the defaults."""
+    return settings_of(store.read_document("settings", {}), str(store.root / "settings.json"))
 
 
 def overridden(settings: Settings, section: str, values: Mapping[str, Any]) -> Settings:

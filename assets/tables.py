@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from assets.resources import recorded_settings
+from assets.settings import recorded_settings
 from pipeline.stages.ensemble import LEARNED
 from pipeline.storage.artifacts import WHOLE, NotMadeError, Store, seeded
 
