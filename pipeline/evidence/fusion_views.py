@@ -107,12 +107,15 @@ class Scale:
             sources: names of SOURCES.
             bins: of each view, at most UNKNOWN; about equally many images of the sample fall in each.
         """
+        margin = np.asarray(margin, np.float32)
         knots = _quantiles(margin, np.linspace(0, 1, KNOTS))
         shared = cls(sources, knots, np.empty((len(VIEWS), 0)))
         return cls(sources, knots, _quantiles(shared.scores(margin), np.arange(1, bins) / bins))
 
     def scores(self, margin: Floats) -> npt.NDArray[np.float32]:
         """(n, VIEWS) mean over a view's sources of the share of images they speak less for; NaN where none knows."""
+        # float32 as in `fit`: what float64 alone tells apart is noise, and between such knots a slope overflows
+        margin = np.asarray(margin, np.float32)
         shares = np.full(margin.shape, np.nan, np.float32)
         for k, knots in enumerate(self.knots):
             known = np.isfinite(margin[:, k])

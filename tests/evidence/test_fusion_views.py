@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.evidence.fusion_views import UNKNOWN, Scale, first_guess, margins
@@ -70,6 +70,7 @@ def test_equal_margins_share_one_rank_however_many() -> None:
     assert len(set(scale.bins(scale.scores(margin))[:, 0].tolist())) == 1
 
 
+@example([1.1e-308, -2.2e-309], 0, 0)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=40), st.floats(-2, 2), st.floats(-2, 2))
 def test_a_larger_margin_never_scores_lower(sample: list[float], a: float, b: float) -> None:
     scale = Scale.fit(np.array(sample)[:, None], ("opinion",), 5)
