@@ -73,7 +73,7 @@ class Bench:
 
     def trained(self, names: list[str], seeds: list[int], settings: TrainingSettings) -> list[dict[str, Any]]:
         """Train end to end; one row for each recipe, percent of test."""
-        trainer = Trainer(self.store, [CRAWL], 1, _tell)
+        trainer = Trainer(self.store, [CRAWL], 1, tell)
         found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
         for seed in seeds:
             for name in names:
@@ -158,7 +158,8 @@ def _row(name: str, seeds: list[dict[str, float]], baseline: list[dict[str, floa
     return row | {"gain in top1": f"{np.mean(gains):+.1f}"}
 
 
-def _tell(event: dict[str, Any]) -> None:
+def tell(event: dict[str, Any]) -> None:
+    """Print the end of each epoch."""
     if event["event"] == "epoch":
         print(f"  epoch {event['epoch']} of {event['epochs']}: {event['seconds']:.0f} s", flush=True)
 
