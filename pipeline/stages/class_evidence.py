@@ -1,13 +1,15 @@
 """Stages `evidence-kmeans`, `-density`, `-hdbscan`: what is measured inside one class, in one pass over the features.
 
 Each class is read once, and every kind of evidence that is missing is made while it is in memory. Each kind has an
-identity of its own all the same: other settings of one redo that one alone.
+identity of its own all the same: other settings of one redo that one alone. A class whose images, features and (where
+they are looked at) ranks are what they were is taken over from the artifact before: a new crawl costs the classes it
+touches.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from pipeline.evidence_tables import EVIDENCE
 from pipeline.stages.classes import ClassOrder, read_stretch, stretches
 from pipeline.storage.arrays import Array, ArrayShards
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.pieces import EarlierPieces, key_of, named
 from pipeline.storage.tables import part_path, write_table
 
 Columns = Mapping[str, npt.NDArray[Any] | pa.Array]
@@ -78,6 +81,7 @@ def make_class_evidence(
     def build(drafts: dict[str, Draft]) -> dict[str, Facts]:
         order = ClassOrder.read(listings, images)
         shards = ArrayShards([artifact.table("features") for artifact in features])
+        ready = {stage: _Kind.of(store, known[stage]) for stage in drafts}
         for number, classes in enumerate(stretches(order.sizes)):
             left = [stage for stage, draft in drafts.items() if draft.finished(number) is None]
             if not left:
@@ -85,12 +89,12 @@ def make_class_evidence(
             rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
             ranked = read_stretch(rank, number, order, rows, ("position",))["position"]
             position = pc.fill_null(ranked, 0).to_numpy(), rows.start
-            measure = partial(_measure_class, [known[stage] for stage in left], order, shards, position)
+            measure = partial(_measure_class, [ready[stage] for stage in left], order, shards, position)
             pieces = []
             with threadpool_limits(1):  # one class a thread: the libraries' own threads would only get in the way
                 for piece in map_shards(measure, [k for k in classes if order.sizes[k]], workers):
                     pieces.append(piece)
-                    on_progress(len(piece[0]))
+                    on_progress(piece[0][1].num_rows)
             for at, stage in enumerate(left):
                 _publish(drafts[stage], number, known[stage], [piece[at] for piece in pieces])
         return {stage: _facts(order, known[stage]) for stage in drafts}
@@ -98,26 +102,47 @@ def make_class_evidence(
     return store.make_together(WHOLE, wanted, build)
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """One kind of evidence, and what has been measured of it before."""
+
+    source: ClassSource
+    earlier: EarlierPieces
+
+    @classmethod
+    def of(cls, store: Store, source: ClassSource) -> Self:
+        return cls(source, EarlierPieces(store, f"evidence-{source.name}", "evidence", EVIDENCE[source.name]))
+
+    def piece(self, image_id: npt.NDArray[np.int64], images: ClassImages) -> tuple[str, pa.Table]:
+        """The rows of a class with their key: as they were measured before, or measured now."""
+        one = self.source
+        read = [image_id, images.features, *([images.position] if one.ranked else [])]
+        key = key_of(one.name, one.code_version, one.settings, read)
+        found = self.earlier.take(key)
+        if found is None:
+            found = pa.table({"image_id": image_id, **one.measure(images)}, schema=EVIDENCE[one.name])
+        return key, found
+
+
 def _measure_class(
-    sources: Sequence[ClassSource],
+    kinds: Sequence[_Kind],
     order: ClassOrder,
     shards: ArrayShards,
     position: tuple[npt.NDArray[np.int32], int],
     class_index: int,
-) -> list[pa.Table]:
-    """A table for each source; `position` holds those of a stretch, and the row in the order that it begins at."""
+) -> list[tuple[str, pa.Table]]:
+    """A piece for each kind; `position` holds those of a stretch, and the row in the order that it begins at."""
     rows, (ranked, first) = order.rows(class_index), position
     images = ClassImages(order.gather(shards, rows), ranked[rows.start - first : rows.stop - first])
-    return [
-        pa.table({"image_id": order.image_id[rows], **source.measure(images)}, schema=EVIDENCE[source.name])
-        for source in sources
-    ]
+    image_id = np.asarray(order.image_id[rows])
+    return [kind.piece(image_id, images) for kind in kinds]
 
 
-def _publish(draft: Draft, number: int, source: ClassSource, pieces: Sequence[pa.Table]) -> None:
+def _publish(draft: Draft, number: int, source: ClassSource, pieces: Sequence[tuple[str, pa.Table]]) -> None:
     schema = EVIDENCE[source.name]
     path = part_path(draft.table("evidence"), number)
-    draft.finish(number, {path: write_table(path, schema, [pa.concat_tables([schema.empty_table(), *pieces])])})
+    tables = [schema.empty_table(), *(table for _, table in pieces)]
+    draft.finish(number, {path: write_table(path, schema, [pa.concat_tables(tables)])}, named(pieces))
 
 
 def _facts(order: ClassOrder, source: ClassSource) -> Facts:

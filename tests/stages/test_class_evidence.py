@@ -19,7 +19,7 @@ from pipeline.stages.class_sources import class_sources
 from pipeline.stages.classes import ClassOrder
 from pipeline.storage.artifacts import Artifact, NotMadeError, Store
 from pipeline.storage.tables import part_paths, read_table
-from tests.stages.tiny_store import add_evidence, two_crawls
+from tests.stages.tiny_store import Picture, add_crawl, add_evidence, two_crawls
 
 CRAWLS = ["a", "bb"]
 IDS = [100, 101, 103, 200, 104, 201]  # class 0 of both crawls, then class 2
@@ -161,3 +161,62 @@ def test_a_kind_that_got_further_than_another_is_not_measured_twice(
     killed.images, killed.healed = 4, False
     with_first_forbidden = replace(density, measure=killed.measure)
     assert parts(make(store, [kmeans, with_first_forbidden, hdbscan])) == parts(undisturbed)
+
+
+@dataclass
+class Counted:
+    """Remembers the sizes of the classes that are measured."""
+
+    whole: ClassSource
+    sizes: list[int]
+
+    def measure(self, images: ClassImages) -> Columns:
+        self.sizes.append(len(images.features))
+        return self.whole.measure(images)
+
+
+def counted(measured: dict[str, list[int]]) -> list[ClassSource]:
+    return [replace(one, measure=Counted(one, measured.setdefault(one.name, [])).measure) for one in sources()]
+
+
+@pytest.mark.parametrize("shard_images", [2, 50_000])
+def test_a_new_crawl_measures_the_classes_it_touches_and_equals_a_rebuild(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard_images: int
+) -> None:
+    """Crawl `ccc` has an image of class 0, and the first of class 1: class 2 stays as it was, in another place."""
+    monkeypatch.setattr(classes, "SHARD_IMAGES", shard_images)
+    more, crawls = (Picture(0, (1, 1)), Picture(1, (7, 7))), [*CRAWLS, "ccc"]
+    measured: dict[str, list[int]] = {}
+    store = ready(tmp_path / "grown")
+    make(store, counted(measured))
+    assert measured == {name: [4, 2] for name in ("kmeans", "density", "hdbscan")}
+    for grown in (store, Store(tmp_path / "rebuilt")):
+        if grown is not store:
+            two_crawls(grown.root)
+        add_crawl(grown, "ccc", more)
+        add_evidence(grown, crawls, "rank", position=[2, 1, None, 3, None, None, None, None])
+    measured.clear()
+    made = make_class_evidence(store, crawls, counted(measured), workers=2)
+    assert {name: sorted(sizes) for name, sizes in measured.items()} == {name: [1, 5] for name in measured}
+    rebuilt = make_class_evidence(Store(tmp_path / "rebuilt"), crawls, sources(), workers=1)
+    assert [one.identity for one in made] == [one.identity for one in rebuilt]
+    assert contents(made) == contents(rebuilt)
+
+
+def test_a_changed_rank_touches_only_what_looks_at_ranks(tmp_path: Path) -> None:
+    """Another crawl's image of class 0 comes, and the ranks of class 2 change with it."""
+    measured: dict[str, list[int]] = {}
+    store = ready(tmp_path)
+    make(store, counted(measured))
+    add_crawl(store, "ccc", [Picture(0, (1, 1))])
+    add_evidence(store, [*CRAWLS, "ccc"], "rank", position=[2, 1, None, 3, None, 1, 2])
+    measured.clear()
+    make_class_evidence(store, [*CRAWLS, "ccc"], counted(measured), workers=1)
+    assert measured == {"kmeans": [5, 2], "density": [5], "hdbscan": [5]}
+
+
+def contents(artifacts: Sequence[Artifact]) -> list[dict[str, bytes]]:
+    return [
+        {str(path.relative_to(one.folder)): path.read_bytes() for path in one.folder.rglob("*") if path.is_file()}
+        for one in artifacts
+    ]
