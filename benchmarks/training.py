@@ -1,18 +1,24 @@
 """The training loop beside the same network's bare forward and backward pass, taking turns on one machine.
 
-    python benchmarks/training.py [--network resnet18] [--image-size 32] [--batch-size 128] [--batches 8] [--rounds 5]
+    python -m benchmarks.training [--network resnet18] [--image-size 32] [--batch-size 128] [--batches 8] [--rounds 5]
+    python -m benchmarks.training --processes 1 2 [...]
 
 The loop reads stored pixels, augments, weighs, steps, logs margins; the bare pass has one batch ready in memory and
 does nothing else. Of each the fastest round counts, so that other work on the machine does not. The loader alone shows
-how far it is from holding the network up. Prints a table and writes JSON.
+how far it is from holding the network up. With `--processes` the loop alone runs on so many processes, one number
+after the other: on CPUs one core each, on GPUs one device each. Prints a table and writes JSON.
 """
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +27,7 @@ import torch.nn.functional as F
 from benchmarks.shopcrawl import ROOT, table
 from models.batches import TrainingBatches
 from models.data import TrainingSet
-from models.gang import Gang, has_bfloat16, join_gang
+from models.gang import Gang, has_bfloat16, join_gang, leave_gang
 from models.margins import Margins
 from models.networks import Classifier, build_network, normalise
 from models.optimizers import make_optimizer
@@ -33,32 +39,62 @@ from pipeline.measure import MemorySampler
 from pipeline.storage.arrays import ArrayShards, write_array
 
 CLASSES = 24
+SIZES = ("network", "image-size", "batch-size", "batches", "rounds")
+RANK = int(os.environ.get("RANK", "0"))
 
 
 def main() -> None:
     """Measure and tell."""
     options = _options()
+    rows = _scaling(options) if options.processes else [_compared(options)]
+    if RANK == 0:
+        print(table(rows))
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(rows, indent=1))
+        print(f"\nwritten to {options.json}")
+
+
+def _compared(options: argparse.Namespace) -> dict[str, Any]:
+    """The loop, the bare pass and the loader on the processes there are."""
     gang = join_gang()
     settings = TrainingSettings(network=options.network, epochs=1, batch_size=options.batch_size, warmup_epochs=0)
     with tempfile.TemporaryDirectory() as folder, MemorySampler() as memory:
         source = _made_up(Path(folder), options)
         bench = Bench(settings, source, gang)
         seconds = bench.fastest(options.rounds)
+    leave_gang()
     images = len(source)
-    row = {
+    return {
         "network": options.network,
         "pixels a side": options.image_size,
         "batch": options.batch_size,
         "device": gang.device.type,
+        "processes": gang.processes,
         **{f"{name}, images/s": round(images / own, 1) for name, own in seconds.items()},
         "loop / bare": f"{seconds['bare'] / seconds['loop']:.3f}",
         "loader / loop": f"{seconds['loop'] / seconds['loader']:.0f}x",
         "peak MB": round(memory.peak_bytes / 1e6),
     }
-    print(table([row]))
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(row, indent=1))
-    print(f"\nwritten to {options.json}")
+
+
+def _scaling(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Images a second of the loop on several numbers of processes, and how much of the first's rate each one keeps."""
+    cores = sorted(os.sched_getaffinity(0))
+    rows: list[dict[str, Any]] = []
+    for processes in options.processes:
+        with tempfile.TemporaryDirectory() as folder:
+            told = Path(folder) / "row.json"
+            sizes = [f"--{name}={getattr(options, name.replace('-', '_'))}" for name in SIZES]
+            torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+            command = [sys.executable, "-m", *torchrun, "-m", "benchmarks.training", *sizes, f"--json={told}"]
+            os.sched_setaffinity(0, cores[:processes])  # the processes share them: one thread each
+            subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+            own = json.loads(told.read_text())[0]
+        rate = own["loop, images/s"]
+        each = rows[0]["images/s"] / rows[0]["processes"] if rows else rate / processes
+        told_of = {"processes": processes, "images/s": rate, "peak MB of rank 0": own["peak MB"]}
+        rows.append(told_of | {"efficiency": f"{rate / processes / each:.2f}"})
+    return rows
 
 
 def _options() -> argparse.Namespace:
@@ -69,6 +105,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--batches", type=int, default=8, help="of a round")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--processes", type=int, nargs="*", default=[], help="numbers of them, to compare the loop on")
     return parser.parse_args()
 
 
@@ -99,10 +136,12 @@ class Bench:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         self.gang, self.settings, self.source = gang, settings, source
         self.network: Classifier = build_network(settings.network, CLASSES, 0).to(gang.device)
-        self.batches = TrainingBatches(source=source, settings=settings, seed=0, rank=0, processes=1)
+        self.batches = TrainingBatches(
+            source=source, settings=settings, seed=0, rank=gang.rank, processes=gang.processes
+        )
         self.autocast = has_bfloat16(gang.device)
         self.training = Training(
-            network=self.network,
+            network=gang.wrap(self.network),
             optimizer=make_optimizer(self.network, settings),
             task=Classification(settings=settings, device=gang.device, autocast=self.autocast),
             batches=self.batches,
