@@ -10,6 +10,7 @@ import pydantic
 from assets.settings import Settings, recorded_settings
 from pipeline.stages.listing import Crawl
 from pipeline.storage.artifacts import Store
+from pipeline.storage.documents import change_document, read_document
 
 
 class StoreResource(dg.ConfigurableResource[Store]):
@@ -52,17 +53,16 @@ class StoreResource(dg.ConfigurableResource[Store]):
 
 def recorded_crawls(store: Store) -> dict[str, Crawl]:
     """Every crawl that was ever added, by name."""
-    return pydantic.TypeAdapter(dict[str, Crawl]).validate_python(store.read_document("crawls", {}))
+    return pydantic.TypeAdapter(dict[str, Crawl]).validate_python(read_document(store.root, "crawls", {}))
 
 
 def record(store: Store, settings: Settings, crawls: Iterable[Crawl]) -> None:
     """Keep settings and crawls with the store, so that the UI drives the same graph as the command line."""
-    store.write_document("settings", dataclasses.asdict(settings))
-    known = recorded_crawls(store) | {crawl.name: crawl for crawl in crawls}
-    store.write_document("crawls", {name: dataclasses.asdict(crawl) for name, crawl in known.items()})
+    told = {crawl.name: dataclasses.asdict(crawl) for crawl in crawls}
+    change_document(store.root, "settings", {}, lambda _: dataclasses.asdict(settings))
+    change_document(store.root, "crawls", {}, lambda known: known | told)
 
 
 def forget(store: Store, crawl: str) -> None:
     """Take a crawl out of those the store knows."""
-    known = {name: dataclasses.asdict(one) for name, one in recorded_crawls(store).items() if name != crawl}
-    store.write_document("crawls", known)
+    change_document(store.root, "crawls", {}, lambda known: {name: one for name, one in known.items() if name != crawl})

@@ -33,6 +33,7 @@ from pipeline.evidence.probe import OpinionSettings
 from pipeline.evidence.rank import RankSettings
 from pipeline.evidence.semantic import SemanticSettings
 from pipeline.storage.artifacts import Store
+from pipeline.storage.documents import read_document
 
 
 class SettingsError(ValueError):
@@ -148,7 +149,7 @@ def settings_of(given: Mapping[str, Any], where: str) -> Settings:
 
 def recorded_settings(store: Store) -> Settings:
     """The settings of the last run over a store, or the defaults."""
-    return settings_of(store.read_document("settings", {}), str(store.root / "settings.json"))
+    return settings_of(read_document(store.root, "settings", {}), str(store.root / "settings.json"))
 
 
 def overridden(settings: Settings, section: str, values: Mapping[str, Any]) -> Settings:

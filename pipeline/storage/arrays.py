@@ -1,7 +1,9 @@
 """Pixels and features: one fixed-shape `.npy` file per shard, memory-mapped, rows addressed by (shard, row)."""
 
 import contextlib
+import math
 import tempfile
+import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.storage.atomic import atomic_file
+from pipeline.storage.sealed import DamagedError
 
 Array = npt.NDArray[Any]
 
@@ -54,22 +57,43 @@ def blocks(rows: int) -> Iterator[slice]:
 
 
 def open_array(path: Path) -> Array:
-    """A read-only memory map of a published `.npy` file.
+    """A read-only memory map of a published `.npy` file; its numbers are verified by `pipeline.storage.verify` alone.
 
     Raises:
-        ValueError: the file is damaged (its size does not match its header) or holds Python objects.
+        DamagedError: its header is broken, promises another size, or speaks of Python objects.
     """
-    with path.open("rb") as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(stream)
-        expected = stream.tell() + int(np.prod(shape)) * dtype.itemsize
+    shape, dtype, start = _header(path)
+    expected = start + math.prod(shape) * dtype.itemsize
     if path.stat().st_size != expected:
-        raise ValueError(f"{path}: {path.stat().st_size} bytes where its header promises {expected}: damaged")
+        raise DamagedError(path, f"{path.stat().st_size} bytes where its header promises {expected}")
     if 0 in shape:
         return np.zeros(shape, dtype)
     array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
+
+
+def array_rows(path: Path) -> int:
+    """Rows of a published `.npy` file, by its header.
+
+    Raises:
+        DamagedError: the header is broken.
+    """
+    return _header(path)[0][0]
+
+
+def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, type, and where the numbers begin."""
+    with path.open("rb") as stream:
+        try:
+            version = np.lib.format.read_magic(stream)
+            first = version == (1, 0)
+            read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+        except (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError) as error:
+            raise DamagedError(path, f"its header is broken ({error})") from None
+        if dtype.hasobject or min(shape, default=-1) < 0:
+            raise DamagedError(path, f"its header is broken (shape {shape}, {dtype})")
+        return shape, dtype, stream.tell()
 
 
 class ArrayShards:

@@ -7,7 +7,9 @@ Layout below the store's root (every name is ours, none is a crawl's):
     artifacts/STAGE/PARTITION/IDENTITY/artifact.json              written last: the artifact exists from here on
     current/STAGE/PARTITION.json                                  which identity is the latest
     work.jsonl                                                    what was computed, when, how long, peak memory
-    NAME.json                                                     documents: `crawls`, `settings`
+    crawls.json, settings.json                                    see `pipeline.storage.documents`
+
+All these JSON files are sealed (`pipeline.storage.sealed`); `pipeline.storage.verify` finds what is damaged.
 """
 
 import contextlib
@@ -22,10 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.measure import MemorySampler
-from pipeline.storage.atomic import checksum, publish_json, read_json, remove_temporaries
-from pipeline.storage.locks import exclusive
+from pipeline.storage.atomic import checksum, remove_temporaries
+from pipeline.storage.locks import exclusive, in_turn
+from pipeline.storage.sealed import publish_sealed, read_sealed
+from pipeline.storage.work import Work, add_work, read_work
 
 FORMAT = 1
+ARTIFACT = "artifact.json"
 WHOLE = "all"  # the partition of a stage that has no partitions
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}")
 
@@ -88,7 +93,7 @@ class Draft:
         path = self._ledger(shard)
         if not path.exists():
             return None
-        facts: Facts = read_json(path)["facts"]
+        facts: Facts = read_sealed(path)["facts"]
         return facts
 
     def finish(self, shard: int, files: Mapping[Path, int], facts: Facts | None = None) -> None:
@@ -97,12 +102,12 @@ class Draft:
             str(path.relative_to(self.folder)): {"rows": rows, "bytes": path.stat().st_size, "sha256": checksum(path)}
             for path, rows in files.items()
         }
-        publish_json(self._ledger(shard), {"files": records, "facts": facts or {}})
+        publish_sealed(self._ledger(shard), {"files": records, "facts": facts or {}})
 
     def files(self) -> dict[str, Any]:
         """Records of every file of every finished shard."""
         ledger = sorted((self.folder / "ledger").glob("*.json"))
-        return {name: record for path in ledger for name, record in read_json(path)["files"].items()}
+        return {name: record for path in ledger for name, record in read_sealed(path)["files"].items()}
 
     def _ledger(self, shard: int) -> Path:
         return self.folder / "ledger" / f"{shard:05d}.json"
@@ -117,10 +122,10 @@ class Store:
     def find(self, stage: str, partition: str, wanted: str) -> Artifact | None:
         """The artifact of exactly that identity, if it has been published."""
         folder = self._folder(stage, partition, wanted)
-        record = folder / "artifact.json"
+        record = folder / ARTIFACT
         if not record.exists():
             return None
-        return Artifact(stage, partition, wanted, folder, read_json(record)["facts"], made=False)
+        return Artifact(stage, partition, wanted, folder, read_sealed(record)["facts"], made=False)
 
     def current(self, stage: str, partition: str = WHOLE) -> Artifact:
         """The latest artifact of a stage and partition.
@@ -129,7 +134,7 @@ class Store:
             NotMadeError: there is none yet.
         """
         pointer = self._pointer(stage, partition)
-        found = self.find(stage, partition, read_json(pointer)["identity"]) if pointer.exists() else None
+        found = self.find(stage, partition, read_sealed(pointer)["identity"]) if pointer.exists() else None
         if found is None:
             what = stage if partition == WHOLE else f"{stage} of {partition}"
             raise NotMadeError(f"{self.root} holds no {what} yet: run `winnow run` (or materialise it in the UI) first")
@@ -185,8 +190,10 @@ class Store:
                     self._build(partition, {stage: wanted[stage] for stage in made}, build)
         for stage, own in wanted.items():
             pointer = self._pointer(stage, partition)
-            if not pointer.exists() or read_json(pointer)["identity"] != own:
-                publish_json(pointer, {"identity": own})
+            if not pointer.exists() or read_sealed(pointer)["identity"] != own:
+                with in_turn(self.root / "locks" / "current.lock"):
+                    remove_temporaries(pointer.parent)
+                    publish_sealed(pointer, {"identity": own})
         found = [self._found(stage, partition, own) for stage, own in wanted.items()]
         return [dataclasses.replace(artifact, made=artifact.stage in made) for artifact in found]
 
@@ -205,10 +212,6 @@ class Store:
             remove_temporaries(draft.folder)
         with MemorySampler() as memory:
             facts = build(drafts)
-        for stage, draft in drafts.items():
-            publish_json(
-                draft.folder / "artifact.json", {"format": FORMAT, "facts": facts[stage], "files": draft.files()}
-            )
         shared = {
             "partition": partition,
             "started": round(started, 3),
@@ -216,24 +219,21 @@ class Store:
             "seconds": round((time.time() - started) / len(drafts), 3),
             "peak_mb": round(memory.peak_bytes / 1e6, 1),
         }
-        with (self.root / "work.jsonl").open("a") as stream:
-            stream.writelines(
-                json.dumps({"stage": stage, "identity": own, **shared}) + "\n" for stage, own in wanted.items()
-            )
+        # First the history: it then holds whatever is published, and a line that is lost is noticed.
+        lines = [{"stage": stage, "identity": own, **shared} for stage, own in wanted.items()]
+        add_work(self.history, self.root / "locks" / "work.lock", lines)
+        for stage, draft in drafts.items():
+            record = {"format": FORMAT, "facts": facts[stage], "files": draft.files()}
+            publish_sealed(draft.folder / ARTIFACT, record)
 
-    def work(self) -> list[dict[str, Any]]:
+    def work(self) -> list[Work]:
         """Every computation so far, oldest first: stage, partition, identity, started, seconds, peak_mb."""
-        path = self.root / "work.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return read_work(self.history)
 
-    def write_document(self, name: str, value: Any) -> None:
-        """Keep a small JSON document with the store: the crawls it knows, the settings of its last run."""
-        publish_json(self.root / f"{_name(name)}.json", value)
-
-    def read_document(self, name: str, otherwise: Any) -> Any:
-        """A document kept with the store, or `otherwise` where there is none yet."""
-        path = self.root / f"{_name(name)}.json"
-        return read_json(path) if path.exists() else otherwise
+    @property
+    def history(self) -> Path:
+        """The file of all work."""
+        return self.root / "work.jsonl"
 
     def _folder(self, stage: str, partition: str, wanted: str) -> Path:
         return self.root / "artifacts" / _name(stage) / _name(partition) / _name(wanted)

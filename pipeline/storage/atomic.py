@@ -68,3 +68,9 @@ def remove_temporaries(folder: Path) -> None:
     """Clear what a killed writer left beside its goal; call only while holding the folder's lock."""
     for path in folder.rglob(f"*{TEMPORARY_SUFFIX}"):
         path.unlink(missing_ok=True)
+
+
+def remove_beside(path: Path) -> None:
+    """Clear what killed writers of this one file left; call only while holding its lock."""
+    for stray in path.parent.glob(f"{path.name}.*{TEMPORARY_SUFFIX}"):
+        stray.unlink(missing_ok=True)

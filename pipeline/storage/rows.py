@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.storage.tables import iterate_table, part_paths
+from pipeline.storage.tables import iterate_table, open_part, part_paths, read_footer
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ def row_groups(folder: Path, column: str) -> Iterator[RowGroup]:
     """
     begin = 0
     for part in part_paths(folder):
-        footer = pq.read_metadata(part)
+        footer = read_footer(part)
         place = footer.schema.names.index(column)
         for number in range(footer.num_row_groups):
             group = footer.row_group(number)
@@ -63,7 +62,7 @@ def take_rows(folder: Path, rows: npt.NDArray[np.integer[Any]], columns: Sequenc
     for part in part_paths(folder):
         if done == len(wanted) and held:
             break
-        with pq.ParquetFile(part, page_checksum_verification=True) as file:
+        with open_part(part) as file:
             for group in range(file.num_row_groups):
                 end = begin + file.metadata.row_group(group).num_rows
                 stop = int(np.searchsorted(wanted, end))

@@ -1,5 +1,6 @@
 """Parquet as we write and read it: page checksums always, bounded memory where a table is streamed."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.storage.atomic import atomic_file
+from pipeline.storage.sealed import DamagedError
 
 ROW_GROUP_ROWS = 131_072
 
@@ -46,7 +48,7 @@ def read_table(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
     Raises:
         FileNotFoundError: the folder holds no part.
-        OSError: a page is damaged.
+        DamagedError: a page is damaged.
     """
     parts = part_paths(folder)
     if not parts:
@@ -54,20 +56,44 @@ def read_table(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pa.concat_tables([read_part(part, columns) for part in parts])
 
 
+@contextlib.contextmanager
+def open_part(path: Path) -> Iterator[pq.ParquetFile]:
+    """One part of a table, every page's checksum verified as it is read.
+
+    Raises:
+        DamagedError: what is read is not what was written.
+        OSError: the file is not there, or the disk fails.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's own, not Arrow's
+            raise
+        raise DamagedError(path, f"no Parquet as it was written ({str(error).splitlines()[0]})") from None
+
+
 def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """One part of a table, every page's checksum verified."""
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with open_part(path) as file:
         return file.read(columns=list(columns) if columns is not None else None)
 
 
 def count_rows(folder: Path) -> int:
     """Rows of a whole table, by its parts' footers alone."""
-    return sum(pq.read_metadata(part).num_rows for part in part_paths(folder))
+    return sum(read_footer(part).num_rows for part in part_paths(folder))
+
+
+def read_footer(path: Path) -> pq.FileMetaData:
+    """What the end of a part tells of all of it."""
+    with open_part(path) as file:
+        return file.metadata
 
 
 def table_schema(folder: Path) -> pa.Schema:
     """The columns of a table, by its first part's footer alone."""
-    return pq.read_schema(part_paths(folder)[0])
+    with open_part(part_paths(folder)[0]) as file:
+        return file.schema_arrow
 
 
 def read_rows(folder: Path, rows: range, columns: Sequence[str]) -> pa.Table:
@@ -80,7 +106,7 @@ def read_rows(folder: Path, rows: range, columns: Sequence[str]) -> pa.Table:
     """
     found, begin = [], 0
     for part in part_paths(folder):
-        with pq.ParquetFile(part, page_checksum_verification=True) as file:
+        with open_part(part) as file:
             for group in range(file.num_row_groups):
                 end = begin + file.metadata.row_group(group).num_rows
                 first, last = max(rows.start, begin), min(rows.stop, end)
@@ -125,5 +151,5 @@ def iterate_table(folder: Path, columns: Sequence[str] | None = None, rows: int 
 
 def iterate_part(path: Path, columns: Sequence[str] | None = None, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
     """One part's rows in order, at most `rows` at a time, every page's checksum verified."""
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with open_part(path) as file:
         yield from file.iter_batches(batch_size=rows, columns=list(columns) if columns is not None else None)

@@ -1,6 +1,5 @@
 import base64
 import hashlib
-import json
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.report import ReportSettings, make_report, report_page
 from pipeline.storage.artifacts import Store
+from pipeline.storage.work import write_work
 from tests.stages.report_store import (
     CRAWL,
     HOSTILE,
@@ -211,7 +211,7 @@ def test_stage_times_are_the_newest_of_what_is_current(store: Store) -> None:
         {"stage": stage, "partition": partition, "identity": identity, "seconds": seconds, "peak_mb": 100 + seconds}
         for stage, partition, identity, seconds in took
     ]
-    (store.root / "work.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    write_work(store.history, lines)
     page = read(store)
     assert page.row("listing", "2.0 s") == ["listing", "shop", "2.0 s", "102 MB"]
     assert page.row("predictions", "90.0 s") == ["predictions", "baseline@0, baseline@1", "90.0 s", "170 MB"]

@@ -53,13 +53,13 @@ def test_any_numpy_reads_it_and_a_cut_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "part-00000.npy"
     assert np.array_equal(np.load(path), values)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="header promises"):
         open_array(path)
 
 
 def test_python_objects_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "part-00000.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(ValueError, match=r"damaged|Object arrays"):
+    with pytest.raises(ValueError, match="header is broken"):
         open_array(tmp_path / "part-00000.npy")
 
 

@@ -102,13 +102,6 @@ def test_names_that_could_leave_the_store_are_refused(tmp_path: Path, name: str)
         Store(tmp_path).make("stage", name, "id1", Builder())
 
 
-def test_a_document_is_kept(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    assert store.read_document("settings", {"k": 1}) == {"k": 1}
-    store.write_document("settings", {"k": 2})
-    assert store.read_document("settings", None) == {"k": 2}
-
-
 def hold(path: Path, held: Any, done: Any) -> None:
     with exclusive(path):
         held.set()
