@@ -37,6 +37,10 @@ def baseline_model(
 ) -> Outcome:
     """The network trained on the noisy labels as they are; where features are cross-fitted, one for each fold."""
     settings = overridden(store.settings(), "training", context.op_execution_context.op_config)
+    kept = kept_baseline(store.open(), settings)
+    if kept:
+        progress.say("features.baseline = keep: features come from the baseline they came from before")
+        return _trained(kept)
     trained = []
     for partition in baseline_partitions(settings):
         trained += _train(context, store, progress, settings, (partition, settings.seeds[:1]))
@@ -76,7 +80,20 @@ def baseline_partitions(settings: Settings) -> list[str]:
 
 def baseline_models(store: Store, settings: Settings) -> list[Artifact]:
     """The trainings that features and margins come from."""
-    return [store.current("model", seeded(name, settings.seeds[0])) for name in baseline_partitions(settings)]
+    partitions = [seeded(name, settings.seeds[0]) for name in baseline_partitions(settings)]
+    return kept_baseline(store, settings) or [store.current("model", partition) for partition in partitions]
+
+
+def kept_baseline(store: Store, settings: Settings) -> list[Artifact]:
+    """The trainings that the features there are come from, where they are to come from those on; else nothing."""
+    crawls = store.partitions("features") if settings.features.baseline == "keep" else []
+    if not crawls:
+        return []
+    networks = store.current("features", crawls[0]).facts.get("networks", [])
+    partitions = [seeded(name, settings.seeds[0]) for name in baseline_partitions(settings)]
+    found = [store.find("model", *both) for both in zip(partitions, networks, strict=False)]
+    kept = [model for model in found if model is not None]
+    return kept if len(kept) == len(partitions) else []
 
 
 @dg.asset(

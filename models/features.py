@@ -46,12 +46,18 @@ class FeaturesSettings:
     #: networks of a cross-fitted baseline, each trained without one of so many parts of the images and then asked
     #: about that part alone; 1 is a single network, which has seen the labels it is to judge
     folds: int = 1
+    #: what happens to the baseline when the images change, as with a new crawl: "retrain" trains it on all there
+    #: are now, and everything made from features is made anew; "keep" lets features come from the network they came
+    #: from until now, so that only new images are encoded
+    baseline: Literal["retrain", "keep"] = "retrain"
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the first field out of its range."""
         _check_extractor(self.network)
         check(32 <= self.image_size <= 1024, "features.image_size", "from 32 to 1024 pixels", self.image_size)
         check(self.folds >= 1, "features.folds", "at least 1", self.folds)
+        known = ("retrain", "keep")
+        check(self.baseline in known, "features.baseline", f"one of {known}", self.baseline)
         alone = self.weights is None or self.folds == 1
         check(alone, "features.folds", "1 where features.weights are given: they have seen no label", self.folds)
 

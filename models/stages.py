@@ -122,7 +122,7 @@ class Trainer:
 
         def build(draft: Draft) -> Facts:
             self._apply(draft, model, [crawl], outputs=("features",))
-            return {"images": images[0].facts["usable"], "model": model.partition}
+            return {"images": images[0].facts["usable"], "model": model.partition, "networks": [model.identity]}
 
         wanted = identity(stage, CODE_VERSION, {}, inputs_of([model, *images]))
         return self.store.make(stage, partition, wanted, build)

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.engine import map_shards
 from pipeline.evidence_tables import EVIDENCE
-from pipeline.stages.classes import ClassOrder, read_stretch, stretches
+from pipeline.stages.classes import ClassOrder, current_features, read_stretch, stretches
 from pipeline.storage.arrays import Array, ArrayShards
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.pieces import EarlierPieces, key_of, named
@@ -69,7 +69,7 @@ def make_class_evidence(
     """
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
-    features = [store.current("features", crawl) for crawl in crawls]
+    features = current_features(store, crawls)
     rank = store.current("evidence-rank")
     inputs = [*listings, *images, *features]
     known = {f"evidence-{source.name}": source for source in sources}

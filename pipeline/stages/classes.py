@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline.stages.population import TRAIN, Population, read_population
 from pipeline.storage.arrays import Array, ArrayShards, blocks, scratch_array
-from pipeline.storage.artifacts import Artifact
+from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.buckets import shared_out
 from pipeline.storage.tables import iterate_table, part_path, read_part
 
@@ -85,6 +85,24 @@ def _class_of_trainable(population: Population, block: slice) -> npt.NDArray[np.
     """The class of each usable training image of a block, -1 for all others."""
     trainable = population.usable[block] & (population.split[block] == TRAIN)
     return np.where(trainable, population.class_index[block], -1).astype(np.int32)
+
+
+def current_features(store: Store, crawls: Sequence[str]) -> list[Artifact]:
+    """The features of some crawls, of which all vectors must lie in one space.
+
+    Raises:
+        NotMadeError: those of one of them have not been made.
+        ValueError: they come from different networks.
+    """
+    found = [store.current("features", crawl) for crawl in crawls]
+    first = found[0] if found else None
+    for other in found:
+        if first is not None and other.facts.get("networks") != first.facts.get("networks"):
+            raise ValueError(
+                f"features of {first.partition} and {other.partition} come from different networks: make them anew for "
+                "all crawls, with `winnow run` or by materialising all partitions of features"
+            )
+    return found
 
 
 def stretches(sizes: npt.NDArray[np.integer[Any]]) -> list[range]:

@@ -25,7 +25,7 @@ from pipeline.evidence.confusion import (
     confused_pairs,
 )
 from pipeline.evidence_tables import CONFUSED_GROUPS, CONFUSION, PAIRS
-from pipeline.stages.classes import ClassOrder, read_column, stretches
+from pipeline.stages.classes import ClassOrder, current_features, read_column, stretches
 from pipeline.storage.arrays import ArrayShards, open_array, scratch_array, write_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import part_path, write_table
@@ -57,7 +57,7 @@ def make_confusion(
     """
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
-    features = [store.current("features", crawl) for crawl in crawls]
+    features = current_features(store, crawls)
     opinion = store.current("evidence-opinion")
 
     def build(draft: Draft) -> Facts:

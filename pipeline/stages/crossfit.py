@@ -69,6 +69,7 @@ def make_crossfit_features(
         return {
             "images": images.facts["usable"],
             "models": [model.partition for model in models],
+            "networks": [model.identity for model in models],
             "agreement": alignment.facts["agreement"],
         }
 

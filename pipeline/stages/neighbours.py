@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.engine import map_shards
 from pipeline.evidence.neighbours import NeighbourSettings, agreement
 from pipeline.evidence_tables import NEAREST, NEIGHBOURS
-from pipeline.stages.classes import ClassOrder, read_column, stretches
+from pipeline.stages.classes import ClassOrder, current_features, read_column, stretches
 from pipeline.stages.neighbour_search import Layout, Search, lay_out, recall, search_all
 from pipeline.storage.arrays import Array, ArrayShards, open_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
@@ -49,7 +49,7 @@ def make_neighbours(
     """
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
-    features = [store.current("features", crawl) for crawl in crawls]
+    features = current_features(store, crawls)
     duplicates = store.current("evidence-duplicates")
 
     def build(draft: Draft) -> Facts:

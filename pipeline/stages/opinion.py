@@ -18,7 +18,7 @@ from pipeline.evidence.confident import Opinions, class_thresholds, confident_cl
 from pipeline.evidence.folds import fold_of_groups
 from pipeline.evidence.probe import OpinionSettings, Probe
 from pipeline.evidence_tables import CLASS_OPINION, JOINT, OPINION
-from pipeline.stages.classes import ClassOrder, read_column, stretches
+from pipeline.stages.classes import ClassOrder, current_features, read_column, stretches
 from pipeline.stages.probing import FoldedImages, probabilities, read_probes, train_probes, write_probes
 from pipeline.storage.arrays import ArrayShards, blocks, scratch_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
@@ -55,7 +55,7 @@ def make_opinion(
     """
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
-    features = [store.current("features", crawl) for crawl in crawls]
+    features = current_features(store, crawls)
     duplicates = store.current("evidence-duplicates")
 
     def build(draft: Draft) -> Facts:

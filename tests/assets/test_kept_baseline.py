@@ -1,0 +1,53 @@
+"""Where features come from when a crawl is added: from a baseline trained anew, or from the one they came from."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assets.settings import Settings
+from assets.training import baseline_models, kept_baseline
+from models.features import FeaturesSettings
+from pipeline.stages.classes import current_features
+from pipeline.storage.artifacts import Store
+
+RETRAIN, KEEP = Settings(), Settings(features=FeaturesSettings(baseline="keep"))
+
+
+def told(store: Store, model: str, **features: list[str]) -> Store:
+    """A current baseline of some identity, and features of crawls that tell which networks they come from."""
+    for crawl, networks in features.items():
+        store.make("features", crawl, f"{crawl}-{'-'.join(networks)}", lambda _, own=networks: {"networks": own})
+    store.make("model", "baseline@0", model, lambda _: {})
+    return store
+
+
+def test_a_kept_baseline_is_the_one_features_came_from(tmp_path: Path) -> None:
+    store = told(Store(tmp_path), "first")
+    assert kept_baseline(store, KEEP) == []  # no features yet: a baseline is trained
+    told(store, "first", a=["first"])
+    told(store, "second")  # the recipe `baseline`, trained on more crawls
+    assert [model.identity for model in baseline_models(store, KEEP)] == ["first"]
+    assert [model.identity for model in baseline_models(store, RETRAIN)] == ["second"]
+
+
+def test_features_of_other_networks_keep_no_baseline(tmp_path: Path) -> None:
+    """They come from given weights, from another seed's training, or from fewer networks than are asked for now."""
+    store = told(Store(tmp_path), "first", a=["some-extractor"])
+    assert kept_baseline(store, KEEP) == []
+    told(store, "first", a=["first"])
+    assert kept_baseline(store, replace(KEEP, seeds=(1,))) == []
+    assert kept_baseline(store, replace(KEEP, features=FeaturesSettings(baseline="keep", folds=2))) == []
+
+
+def test_features_of_two_spaces_are_not_read_together(tmp_path: Path) -> None:
+    store = told(Store(tmp_path), "second", a=["first"], b=["second"])
+    with pytest.raises(ValueError, match="features of a and b come from different networks"):
+        current_features(store, ["a", "b"])
+    told(store, "second", a=["second"])
+    assert [one.partition for one in current_features(store, ["a", "b"])] == ["a", "b"]
+
+
+def test_a_wrong_word_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"features\.baseline"):
+        FeaturesSettings(baseline="freeze")  # type: ignore[arg-type]
