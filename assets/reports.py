@@ -2,20 +2,16 @@
 
 import dagster as dg
 
-from assets.ensembles import PUBLISHED as PUBLISHED_ENSEMBLES
 from assets.ensembles import current_ensembles
 from assets.metadata import Outcome, columns, figures, result
-from assets.recipes import RECIPES
+from assets.notes import recipe_notes
+from assets.published import bag_of
 from assets.resources import StoreResource
 from pipeline.records import SUMMARY
 from pipeline.stages.report import make_report
 from pipeline.stages.summary import make_summary
 from pipeline.storage.artifacts import seeded
 from pipeline.storage.tables import read_table
-
-PUBLISHED = {
-    recipe.name: recipe.published for recipe in RECIPES.values() if recipe.published is not None
-} | PUBLISHED_ENSEMBLES
 
 
 def trained_recipes(store: StoreResource) -> list[str]:
@@ -39,7 +35,9 @@ def trained_recipes(store: StoreResource) -> list[str]:
 def summary(store: StoreResource) -> Outcome:
     """Top-1 and top-5, overall and mean per class, of every recipe, ensemble and seed."""
     opened = store.open()
-    artifact = make_summary(opened, trained_recipes(store), store.settings().seeds)
+    names, settings = trained_recipes(store), store.settings()
+    bag = bag_of(opened, names, settings.seeds, settings.known_recipes())
+    artifact = make_summary(opened, names, settings.seeds, bag)
     rows = read_table(artifact.table("summary")).to_pylist()
     chance = 1 / max(opened.current("listing", store.crawls()[0]).facts["classes"], 1)
     worst = min((row["top1"] for row in rows), default=0.0)
@@ -54,8 +52,10 @@ def summary(store: StoreResource) -> Outcome:
 
 @dg.asset(group_name="results", deps=[summary], kinds={"html"}, code_version="1")
 def report(store: StoreResource) -> Outcome:
-    """One page: what came in, what was wrong with it, what each recipe gained, and the pictures behind it."""
-    artifact = make_report(store.open(), trained_recipes(store), published=PUBLISHED)
+    """Pages to read: what came in, what was wrong with it, what each recipe gained; every class in pictures."""
+    settings = store.settings()
+    notes = recipe_notes(settings.known_recipes())
+    artifact = make_report(store.open(), trained_recipes(store), notes, workers=settings.run.workers)
     return result(artifact, figures(artifact))
 
 

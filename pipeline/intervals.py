@@ -77,12 +77,12 @@ def sureties(shares: Mapping[str, Shares], baseline: str, draws: int = DRAWS) ->
     told = {}
     for name, own in shares.items():
         paired = base is not None and name != baseline and np.array_equal(own.image_id, base.image_id)
-        gains = _estimates(plain[name] - plain[baseline], drawn[name] - drawn[baseline]) if paired else {}
-        told[name] = Surety(len(own.label), _estimates(plain[name], drawn[name]), gains)
+        gains = estimates(plain[name] - plain[baseline], drawn[name] - drawn[baseline]) if paired else {}
+        told[name] = Surety(len(own.label), estimates(plain[name], drawn[name]), gains)
     return told
 
 
-def _estimates(plain: Float64s, drawn: Float64s) -> dict[str, Estimate]:
+def estimates(plain: Float64s, drawn: Float64s) -> dict[str, Estimate]:
     """Of a (2, 2) and draws (d, 2, 2) of it: by image or class, then at first guess or within five."""
     low, high = np.quantile(drawn, INTERVAL, axis=0)
     ends = zip(METRICS, plain.ravel().tolist(), low.ravel().tolist(), high.ravel().tolist(), strict=True)

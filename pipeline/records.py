@@ -101,6 +101,24 @@ VERDICTS: Final = pa.schema(
     ]
 )
 
+#: What became of each delivery that was looked at, the latest last.
+DELIVERIES: Final = pa.schema(
+    [
+        pa.field("crawl", pa.string(), nullable=False),  # the name its folder gives it
+        pa.field("folder", pa.string(), nullable=False),  # below the watched address, as delivered
+        pa.field("content", pa.string(), nullable=False),  # hash of all files' names, sizes, times and marks
+        pa.field("marker", pa.string(), nullable=False),  # hash of the same of `_SUCCESS`
+        pa.field("digest", pa.string()),  # of what a listing depends on; null where it was not read
+        pa.field("outcome", pa.string(), nullable=False),  # an Outcome of `pipeline.stages.deliveries`
+        pa.field("taken", pa.bool_(), nullable=False),  # it is what the crawl consists of from then on
+        pa.field("listed", pa.int64()),
+        pa.field("before", pa.int64()),  # images the crawl listed until then
+        pa.field("usable", pa.int64()),  # null where it was not decoded
+        pa.field("told", pa.string(), nullable=False),  # for people
+        pa.field("seen", pa.timestamp("us", "UTC"), nullable=False),
+    ]
+)
+
 #: What verdicts say of the usable training images there are now: those looked at, and others of the same bytes.
 SETTLED: Final = pa.schema(
     [
@@ -249,6 +267,60 @@ CONFUSIONS: Final = pa.schema(
         pa.field("guessed_class", pa.int32(), nullable=False),  # what it was taken for
         pa.field("times", pa.int64(), nullable=False),
         pa.field("share", pa.float64(), nullable=False),  # of the class's predictions
+    ]
+)
+
+#: The source's tables beside ours, and one more of what stands in none of them: one row per table, row, split and
+#: metric. Figures are shares; null where nothing was published, or where ours has not been run (seeds is 0).
+TRICKS: Final = pa.schema(
+    [
+        pa.field("table", pa.string(), nullable=False),  # its short name
+        pa.field("title", pa.string(), nullable=False),  # of its slide
+        pa.field("place", pa.int32(), nullable=False),  # of the row in the table, from 0
+        pa.field("row", pa.string(), nullable=False),  # as the source calls it
+        pa.field("recipe", pa.string()),  # ours that stands for it; null: none does
+        pa.field("network", pa.string()),  # that ours was trained with; null: not run, or an ensemble
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),  # top1, top5, class_top1 or class_top5
+        pa.field("published", pa.float64()),  # on WebVision 2.0; told of the means over classes
+        pa.field("published_gain", pa.float64()),  # over the published baseline
+        pa.field("seeds", pa.int32(), nullable=False),
+        pa.field("images", pa.int64()),
+        pa.field("value", pa.float64()),  # mean over the seeds
+        pa.field("lowest", pa.float64()),  # of the seeds
+        pa.field("highest", pa.float64()),
+        pa.field("seeds_low", pa.float64()),  # 95% interval of the mean over all seeds; null with one
+        pa.field("seeds_high", pa.float64()),
+        pa.field("low", pa.float64()),  # 95% interval over images
+        pa.field("high", pa.float64()),
+        pa.field("gain", pa.float64()),  # over our baseline; null for itself, or on other images
+        pa.field("gain_seeds_low", pa.float64()),  # as above, of the differences seed by seed
+        pa.field("gain_seeds_high", pa.float64()),
+        pa.field("gain_low", pa.float64()),  # as above, on the same images
+        pa.field("gain_high", pa.float64()),
+    ]
+)
+
+#: How far each step takes: one row per step (baseline, manifest, student, ensemble) and metric. Null: not run, or none
+#: published. `reduced` is the share of the baseline's errors that are gone, `step_reduced` that of the step before.
+CHAIN: Final = pa.schema(
+    [
+        pa.field("place", pa.int32(), nullable=False),  # of the step, from 0
+        pa.field("step", pa.string(), nullable=False),
+        pa.field("recipe", pa.string()),  # the best of its kind on `chosen_on`
+        pa.field("chosen_on", pa.string()),  # in words
+        pa.field("told_on", pa.string()),  # the images, in words, of the figures below; none of them chose
+        pa.field("images", pa.int64()),
+        pa.field("metric", pa.string(), nullable=False),  # top1, top5, class_top1 or class_top5
+        *(
+            pa.field(f"{name}{end}", pa.float64())  # shares, with 95% intervals over images
+            for name in ("value", "reduced", "step_reduced")
+            for end in ("", "_low", "_high")
+        ),
+        pa.field("published_row", pa.string()),  # the source's best of the kind
+        pa.field("published", pa.float64()),  # told of the means over classes
+        pa.field("published_reduced", pa.float64()),
+        pa.field("published_step_reduced", pa.float64()),
     ]
 )
 

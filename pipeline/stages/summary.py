@@ -8,15 +8,17 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from pipeline.chain import chain_rows
 from pipeline.evaluation import Judged, confusions, join, judge, score
 from pipeline.intervals import Shares, shares_of, sureties
-from pipeline.records import CONFUSIONS, INTERVALS, SUMMARY
+from pipeline.records import CHAIN, CONFUSIONS, INTERVALS, SUMMARY, TRICKS
 from pipeline.stages.predicted import logits_of
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of, seeded
 from pipeline.storage.tables import iterate_table, part_path, write_table
+from pipeline.tricks import Bag, trick_rows
 
 STAGE = "summary"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 BASELINE: Final = "baseline"  # the recipe that gains are counted from
 PAIRS = 100  # of classes told of each recipe and split
 LOGIT_ROWS = 4096  # predictions read at a time: 40 MB at 5,000 classes
@@ -24,12 +26,19 @@ LOGIT_ROWS = 4096  # predictions read at a time: 40 MB at 5,000 classes
 Row = dict[str, Any]
 
 
-def make_summary(store: Store, recipes: Sequence[str], seeds: Sequence[int]) -> Artifact:
+def make_summary(store: Store, recipes: Sequence[str], seeds: Sequence[int], bag: Bag | None = None) -> Artifact:
     """Score the current predictions of the recipes.
+
+    Args:
+        store: where they lie.
+        recipes: and ensembles.
+        seeds: of each.
+        bag: what the source published, and what the recipes are in it; None where that is not asked for.
 
     Raises:
         NotMadeError: a recipe has no predictions for one of the seeds yet.
     """
+    bag = bag or Bag()
     predictions = {recipe: [store.current("predictions", seeded(recipe, seed)) for seed in seeds] for recipe in recipes}
 
     def build(draft: Draft) -> Facts:
@@ -45,12 +54,18 @@ def make_summary(store: Store, recipes: Sequence[str], seeds: Sequence[int]) -> 
                 pairs = map(dataclasses.asdict, confusions(join(together), PAIRS))
                 mixed += [{"recipe": recipe, "split": split} | pair for pair in pairs]
         sure = [row for split, own in sorted(shares.items()) for row in interval_rows(split, own)]
-        tables = {"summary": (SUMMARY, rows), "intervals": (INTERVALS, sure), "confusions": (CONFUSIONS, mixed)}
+        tables = {
+            "summary": (SUMMARY, rows),
+            "intervals": (INTERVALS, sure),
+            "confusions": (CONFUSIONS, mixed),
+            "tricks": (TRICKS, trick_rows(bag, rows, sure, BASELINE)),
+            "chain": (CHAIN, chain_rows(shares, bag, BASELINE)),
+        }
         draft.finish(0, _write(draft, tables))
         return {"rows": len(rows), "best": best(rows)}
 
     inputs = inputs_of([artifact for artifacts in predictions.values() for artifact in artifacts])
-    return store.make(STAGE, WHOLE, identity(STAGE, CODE_VERSION, {}, inputs), build)
+    return store.make(STAGE, WHOLE, identity(STAGE, CODE_VERSION, bag, inputs), build)
 
 
 def judged_by(predictions: Artifact) -> dict[str, Judged]:
