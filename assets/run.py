@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
 from assets.recipes import recipe_named, teachers_first
 from assets.resources import StoreResource, forget, record
-from assets.settings import Settings
+from assets.settings import Settings, recorded_settings
 from pipeline.stages.listing import Crawl, crawl_name
 from pipeline.stages.report import report_page
 from pipeline.storage.artifacts import Store
@@ -78,13 +78,26 @@ def run_graph(store: Store, settings: Settings, crawls: Iterable[Crawl], progres
         ValueError, RuntimeError: a stage failed; its own message says what to do.
     """
     with _runner(store, settings, crawls, progress) as run:
-        run.evidence(settings)
-        for recipe in teachers_first(settings.recipes, settings.known_recipes()):
-            run.assets(["manifest", "model", "predictions"], recipe)
-        if len(member_names(settings, settings.seeds[0])) > 1:
-            run.assets(["ensembles"])
-        run.assets(["summary", "report"])
+        run.everything(settings, settings.recipes)
     return report_page(store)
+
+
+def make_manifests(store: Store, settings: Settings, read: Sequence[str], progress: ProgressReporter) -> None:
+    """Evidence and manifests of all crawls of the store, of which only those in `read` are looked at again."""
+    with _runner(store, settings, [], progress) as run:
+        run.evidence(settings, read)
+        for recipe in settings.recipes:
+            run.assets(["manifest"], recipe)
+
+
+def make_again(store: Store, wanted: Set[tuple[str, str | None]], progress: ProgressReporter) -> None:
+    """Materialise some assets, each with its partition, in the order of the graph and with the last run's settings."""
+    settings = recorded_settings(store)
+    known = settings.known_recipes()
+    with dagster_instance(store) as instance:
+        tell_recipes(instance, known)
+        run = _Runner(instance, StoreResource(root=str(store.root)), progress, wanted)
+        run.everything(settings, [partition for _, partition in sorted(wanted, key=str) if partition in known])
 
 
 @contextmanager
@@ -127,15 +140,32 @@ def make_manifest_of(store: Store, recipe: str, progress: ProgressReporter) -> N
 class _Runner:
     """Materialises some assets of the graph in this process."""
 
-    def __init__(self, instance: dg.DagsterInstance, store: StoreResource, progress: ProgressReporter) -> None:
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        store: StoreResource,
+        progress: ProgressReporter,
+        only: Set[tuple[str, str | None]] | None = None,
+    ) -> None:
+        """Of what is asked for later, `only` these assets and partitions are materialised; all, if None."""
+        self.only = only
         self.instance = instance
         self.store = store
         self.resources = {"store": store, "progress": progress}
 
-    def evidence(self, settings: Settings) -> None:
-        """Everything up to the wide view of the evidence."""
+    def everything(self, settings: Settings, recipes: Iterable[str]) -> None:
+        """The whole graph, with these recipes and their teachers."""
+        self.evidence(settings)
+        for recipe in teachers_first(recipes, settings.known_recipes()):
+            self.assets(["manifest", "model", "predictions"], recipe)
+        if len(member_names(settings, settings.seeds[0])) > 1:
+            self.assets(["ensembles"])
+        self.assets(["summary", "report"])
+
+    def evidence(self, settings: Settings, read: Sequence[str] | None = None) -> None:
+        """Everything up to the wide view of the evidence; only the crawls in `read`, or all, are looked at again."""
         crawls = self.store.crawls()
-        for crawl in crawls:
+        for crawl in crawls if read is None else read:
             self.listing(crawl)
             self.assets(["images"], crawl)
         self.assets(["evidence_duplicates", "baseline_manifest"])
@@ -159,6 +189,10 @@ class _Runner:
             raise
 
     def assets(self, names: list[str], partition: str | None = None) -> None:
+        if self.only is not None:
+            names = [name for name in names if (name, partition) in self.only]
+        if not names:
+            return
         try:
             dg.materialize(
                 [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)],

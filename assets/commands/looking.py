@@ -90,3 +90,23 @@ def report(store: StoreOption = DEFAULT_STORE) -> None:
     from assets.run import make_results  # noqa: PLC0415
 
     typer.echo(make_results(Store(store), TerminalProgress(console)))
+
+
+@app.command()
+def summary(store: StoreOption = DEFAULT_STORE) -> None:
+    """Tell what the run came to: the chain from baseline to ensemble, and the source's tables beside ours."""
+    from assets.tricks import tell_tricks  # noqa: PLC0415
+
+    tell_tricks(Store(store), console)
+
+
+@app.command()
+def verify(
+    store: StoreOption = DEFAULT_STORE,
+    repair: Annotated[bool, typer.Option("--repair", help="Make again what is damaged, and that alone.")] = False,
+) -> None:
+    """Compare every file of a store with what was recorded when it was written; exit status 1 where one is damaged."""
+    from assets.verify import verify_store  # noqa: PLC0415 - Dagster behind it takes seconds to import
+
+    if not verify_store(Store(store), repair, console):
+        raise typer.Exit(1)

@@ -121,7 +121,7 @@ class Store:
 
     def find(self, stage: str, partition: str, wanted: str) -> Artifact | None:
         """The artifact of exactly that identity, if it has been published."""
-        folder = self._folder(stage, partition, wanted)
+        folder = self.folder(stage, partition, wanted)
         record = folder / ARTIFACT
         if not record.exists():
             return None
@@ -207,7 +207,7 @@ class Store:
         self, partition: str, wanted: Mapping[str, str], build: Callable[[dict[str, Draft]], dict[str, Facts]]
     ) -> None:
         started = time.time()
-        drafts = {stage: Draft(self._folder(stage, partition, own)) for stage, own in wanted.items()}
+        drafts = {stage: Draft(self.folder(stage, partition, own)) for stage, own in wanted.items()}
         for draft in drafts.values():
             remove_temporaries(draft.folder)
         with MemorySampler() as memory:
@@ -235,8 +235,13 @@ class Store:
         """The file of all work."""
         return self.root / "work.jsonl"
 
-    def _folder(self, stage: str, partition: str, wanted: str) -> Path:
+    def folder(self, stage: str, partition: str, wanted: str) -> Path:
+        """Where the artifact of that identity lies, or will."""
         return self.root / "artifacts" / _name(stage) / _name(partition) / _name(wanted)
+
+    def folders(self) -> list[Path]:
+        """The folders of all artifacts, finished or begun, sorted."""
+        return sorted(path for path in (self.root / "artifacts").glob("*/*/*") if path.is_dir())
 
     def _pointer(self, stage: str, partition: str) -> Path:
         return self.root / "current" / _name(stage) / f"{_name(partition)}.json"
