@@ -22,6 +22,7 @@ GROUP = "crawl"
 @dg.asset(
     group_name=GROUP,
     partitions_def=CRAWLS,
+    deps=["delivery"],
     kinds={"parquet"},
     code_version="1",
     metadata=columns(LISTING),

@@ -4,7 +4,7 @@ import os
 
 import dagster as dg
 
-from assets import crawls, ensembles, evidence, manifests, reports, training
+from assets import crawls, deliveries, ensembles, evidence, manifests, reports, training
 from assets.progress import LogProgress
 from assets.resources import StoreResource
 
@@ -12,7 +12,11 @@ STORE_VARIABLE = "WINNOW_STORE"
 DEFAULT_STORE = "winnow-store"
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([crawls, manifests, training, evidence, ensembles, reports], include_specs=True),
+    assets=dg.load_assets_from_modules(
+        [deliveries, crawls, manifests, training, evidence, ensembles, reports], include_specs=True
+    ),
+    jobs=[deliveries.take_delivery],
+    sensors=[deliveries.new_deliveries],
     resources={
         "store": StoreResource(root=os.environ.get(STORE_VARIABLE, DEFAULT_STORE)),
         "progress": LogProgress(),

@@ -65,6 +65,14 @@ class PredictionSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeliverySettings:
+    """Where new crawls come from."""
+
+    #: folder or address (s3://bucket/prefix) whose subfolders are deliveries, each complete with its `_SUCCESS` marker
+    folder: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything a user can decide; each part's settings are documented beside its algorithm."""
 
@@ -72,6 +80,7 @@ class Settings:
     recipes: tuple[str, ...] = DEFAULT_RECIPES
     #: every recipe is trained once for each
     seeds: tuple[int, ...] = (0,)
+    deliveries: DeliverySettings = field(default_factory=DeliverySettings)
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     images: DecodeSettings = field(default_factory=DecodeSettings)
     features: FeaturesSettings = field(default_factory=FeaturesSettings)

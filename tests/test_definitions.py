@@ -20,6 +20,7 @@ def test_every_stage_is_an_asset() -> None:
     assert [
         "baseline_manifest",
         "baseline_model",
+        "delivery",
         "ensembles",
         "evidence",
         *sorted(f"evidence_{name}" for name in EVIDENCE),

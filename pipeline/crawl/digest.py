@@ -8,6 +8,7 @@ from typing import Final
 from pipeline.crawl.detect import SHARD_SUFFIXES, TABLE_SUFFIXES, Found
 from pipeline.crawl.files import CrawlFiles, DefectError, Entry
 
+MARKER: Final = "_SUCCESS"  # says that a delivery is complete; no part of it
 #: Files that are read for what they say: their bytes count. Of every other file the path and the size count.
 READ_SUFFIXES: Final = frozenset({".txt", ".tsv", ".json", ".cls", *TABLE_SUFFIXES, *SHARD_SUFFIXES})
 
@@ -23,6 +24,8 @@ def crawl_digest(found: Found, pictures_in_files: bool) -> str:
     """
     total = hashlib.sha256(found.layout.encode())
     for entry in found.files.walk() if pictures_in_files else _packed(found):
+        if entry.path == MARKER:
+            continue
         told = (entry.path, str(entry.size), _content(found.files, entry))
         total.update("\0".join(told).encode("utf-8", "surrogateescape") + b"\n")
     return total.hexdigest()

@@ -3,14 +3,19 @@
 import functools
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import fsspec
 
 from pipeline.records import Defect
+
+#: What the file systems of fsspec call their mark of the content, and the time of the last change.
+_MARKS: Final = ("ETag", "etag", "md5Hash")
+_TIMES: Final = ("LastModified", "last_modified", "updated", "mtime", "created")
+_Listed = tuple[str, int | None, str | None, str | None]  # name and the other fields of an Entry
 
 
 class DefectError(Exception):
@@ -30,6 +35,7 @@ class Entry:
     path: str  # inside the crawl, "/"-separated
     size: int | None  # bytes; None: a folder
     mark: str | None = None  # the object store's own mark of the content (ETag), where it has one
+    modified: str | None = field(default=None, compare=False)  # when it was written, as the store tells it
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,8 @@ class CrawlFiles:
         parts = inner_parts(folder) if folder else ()
         root = self.local
         found = self._list_remote(parts) if root is None else _list_local(root, parts)
-        named = [Entry("/".join((*parts, name)), size, mark) for name, size, mark in found if name[:1] not in {"", "."}]
+        shown = [told for told in found if told[0][:1] not in {"", "."}]
+        named = [Entry("/".join((*parts, name)), size, mark, modified) for name, size, mark, modified in shown]
         return sorted((entry for entry in named if entry.path not in self.skip), key=lambda entry: entry.path)
 
     def walk(self, folder: str = "") -> Iterator[Entry]:
@@ -111,7 +118,7 @@ class CrawlFiles:
             raise DefectError("unreadable", getattr(error, "strerror", None) or type(error).__name__) from None
         return stream
 
-    def _list_remote(self, parts: tuple[str, ...]) -> list[tuple[str, int | None, str | None]]:
+    def _list_remote(self, parts: tuple[str, ...]) -> list[_Listed]:
         # Without the listing cache, or a walk would keep the whole crawl's listing in memory.
         filesystem, base = fsspec.core.url_to_fs(self.address, use_listings_cache=False)
         folder = "/".join((base.rstrip("/"), *parts))
@@ -124,7 +131,8 @@ class CrawlFiles:
             (
                 info["name"].rstrip("/").rsplit("/", 1)[-1],
                 None if info["type"] == "directory" else info["size"],
-                _mark(info),
+                _first(info, _MARKS),
+                _first(info, _TIMES),
             )
             for info in inside
         ]
@@ -152,23 +160,21 @@ def inner_parts(path: str) -> tuple[str, ...]:
     return parts
 
 
-def _mark(info: dict[str, Any]) -> str | None:
-    return next((str(info[key]) for key in ("ETag", "etag", "md5Hash") if info.get(key)), None)
+def _first(info: dict[str, Any], names: Iterable[str]) -> str | None:
+    return next((str(info[name]) for name in names if info.get(name)), None)
 
 
-def _list_local(root: Path, parts: tuple[str, ...]) -> list[tuple[str, int | None, str | None]]:
+def _list_local(root: Path, parts: tuple[str, ...]) -> list[_Listed]:
     try:
         with os.scandir(root.joinpath(*parts)) as found:
-            return [
-                (
-                    entry.name,
-                    None if entry.is_dir(follow_symlinks=False) else entry.stat(follow_symlinks=False).st_size,
-                    None,
-                )
-                for entry in found
-            ]
+            return [_listed(entry) for entry in found]
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _listed(entry: os.DirEntry[str]) -> _Listed:
+    told = entry.stat(follow_symlinks=False)
+    return entry.name, None if entry.is_dir(follow_symlinks=False) else told.st_size, None, str(told.st_mtime_ns)
 
 
 def _plain_file(root: Path, parts: tuple[str, ...]) -> Path:

@@ -10,7 +10,16 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from pipeline.crawl.rows import BATCH_ROWS, STAGED_ROWS, TEXTS, Contents, CrawlError, record_batches, text_batches
+from pipeline.crawl.rows import (
+    BATCH_ROWS,
+    STAGED_ROWS,
+    TEXTS,
+    Contents,
+    CrawlError,
+    NothingListedError,
+    record_batches,
+    text_batches,
+)
 from pipeline.records import QUERIES, SPLITS
 from pipeline.storage.tables import ROW_GROUP_ROWS, write_table
 
@@ -90,7 +99,9 @@ class Ordering:
         self._stage("rows", STAGED_ROWS, reported())
         self._check_ids()
         if not self._duck.sql("SELECT 1 FROM rows WHERE split = 'train' LIMIT 1").fetchall():
-            raise CrawlError("the crawl", "no training picture is listed", "Is its layout the one that was detected?")
+            raise NothingListedError(
+                "the crawl", "no training picture is listed", "Is its layout the one that was detected?"
+            )
 
     def labels(self) -> list[str]:
         """The labels that the rows name, sorted."""

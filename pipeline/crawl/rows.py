@@ -41,6 +41,10 @@ class CrawlError(ValueError):
         super().__init__(f"{file}{at}: {problem}. {remedy}")
 
 
+class NothingListedError(CrawlError):
+    """The crawl can be read, and lists no picture to train on."""
+
+
 class Row(NamedTuple):
     """One listed picture, as its layout tells it. Strings may hold anything; `record_batches` makes them UTF-8."""
 

@@ -64,9 +64,7 @@ def make_listing(store: Store, crawl: Crawl, *, on_progress: Callable[[int], Non
         CrawlError: the crawl as a whole cannot be read; names file, line and remedy.
         BusyError: another process is reading it.
     """
-    found = detect(crawl.address, crawl.settings)
-    found = dataclasses.replace(found, files=dataclasses.replace(found.files, skip=_inside(found.files, store.root)))
-    digest = crawl_digest(found, _pictures_in_files(found, crawl.settings))
+    found, digest = content_of(store, crawl)
     told = dataclasses.replace(
         crawl.settings,
         layout=found.layout,
@@ -77,6 +75,17 @@ def make_listing(store: Store, crawl: Crawl, *, on_progress: Callable[[int], Non
     )
     wanted = identity("listing", CODE_VERSION, told, [crawl.name, digest])
     return store.make("listing", crawl.name, wanted, lambda draft: _build(draft, crawl, found, on_progress))
+
+
+def content_of(store: Store, crawl: Crawl) -> tuple[Found, str]:
+    """What lies at a crawl's address, without the store itself should it lie inside, and the digest of its content.
+
+    Raises:
+        CrawlError: there is nothing that a known layout explains.
+    """
+    found = detect(crawl.address, crawl.settings)
+    found = dataclasses.replace(found, files=dataclasses.replace(found.files, skip=_inside(found.files, store.root)))
+    return found, crawl_digest(found, _pictures_in_files(found, crawl.settings))
 
 
 def picture_files(listing: Artifact, crawl: Crawl) -> CrawlFiles:

@@ -1,0 +1,23 @@
+"""Commands about crawls that come and images that go."""
+
+from typing import Annotated
+
+import typer
+
+from assets.commands.common import DEFAULT_STORE, ConfigOption, StoreOption, app, console, settings_of
+from pipeline.storage.artifacts import Store
+
+
+@app.command()
+def watch(
+    folder: Annotated[str, typer.Argument(help="Folder or address whose subfolders are deliveries.")],
+    once: Annotated[bool, typer.Option("--once", help="Look once, instead of until it is stopped.")] = False,
+    every: Annotated[int, typer.Option(min=1, help="Seconds between two looks.")] = 60,
+    store: StoreOption = DEFAULT_STORE,
+    config: ConfigOption = None,
+) -> None:
+    """Take the complete deliveries (`_SUCCESS`) in a folder as crawls; make evidence and manifests of what is new."""
+    from assets.watch import watch as look  # noqa: PLC0415 - Dagster behind it takes seconds to import
+
+    opened = Store(store)
+    look(opened, settings_of(opened, config), folder, console, every=0 if once else every)
