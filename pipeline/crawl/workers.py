@@ -23,6 +23,7 @@ import numpy.typing as npt
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.crawl.files import CrawlFiles, DefectError
 from pipeline.crawl.worker import READY, ROW, USABLE, WAITING, defect_row
+from pipeline.storage.room import reserve
 
 _BATCH: Final = 32  # images handed over at once: a round trip costs little beside them, a worker never idles long
 _TIMERS: Final = (signal.SIGPROF, signal.SIGALRM)
@@ -96,6 +97,7 @@ class DecodePool:
         self._workers: list[_Worker] = []
         self._waiting: deque[Sequence[int]] = deque()
         self._suspects: set[int] = set()
+        self._scratch = scratch or Path(tempfile.gettempdir())
         self._pixels = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 closed with the pool
         self._rows = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
 
@@ -123,7 +125,7 @@ class DecodePool:
 
         Raises:
             RuntimeError: the workers cannot start.
-            OSError: there is no room for the pixels.
+            NoRoomError: there is no room for the pixels.
         """
         slots = len(sources)
         self._clear(slots)
@@ -201,8 +203,8 @@ class DecodePool:
         self._suspects.clear()
         os.ftruncate(self._rows.fileno(), 0)
         if slots:  # room is taken now, where a full disk is our error, not later, where it would kill a worker
-            os.posix_fallocate(self._rows.fileno(), 0, slots * ROW.itemsize)
-            os.posix_fallocate(self._pixels.fileno(), 0, slots * self._slot_bytes)
+            reserve(self._rows.fileno(), slots * ROW.itemsize, self._scratch)
+            reserve(self._pixels.fileno(), slots * self._slot_bytes, self._scratch)
 
     @property
     def _slot_bytes(self) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.storage.atomic import atomic_file
+from pipeline.storage.room import reserve, reserve_scratch
 from pipeline.storage.sealed import DamagedError
 
 Array = npt.NDArray[Any]
@@ -36,6 +37,8 @@ def _create(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
             np.save(stream, empty, allow_pickle=False)
         return empty
     array: Array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    with path.open("rb+") as stream:
+        reserve(stream.fileno(), path.stat().st_size, path)
     return array
 
 
@@ -48,6 +51,7 @@ def scratch_array(shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
     if 0 in shape:
         return np.zeros(shape, dtype)
     with tempfile.TemporaryFile() as file:
+        reserve_scratch(file.fileno(), math.prod(map(int, shape)) * np.dtype(dtype).itemsize)
         return np.asarray(np.memmap(file, np.dtype(dtype), "w+", shape=tuple(map(int, shape))))
 
 

@@ -26,6 +26,7 @@ from typing import Any
 from pipeline.measure import MemorySampler
 from pipeline.storage.atomic import checksum, remove_temporaries
 from pipeline.storage.locks import exclusive, in_turn
+from pipeline.storage.room import explained
 from pipeline.storage.sealed import publish_sealed, read_sealed
 from pipeline.storage.work import Work, add_work, read_work
 
@@ -133,12 +134,15 @@ class Store:
         Raises:
             NotMadeError: there is none yet.
         """
-        pointer = self._pointer(stage, partition)
-        found = self.find(stage, partition, read_sealed(pointer)["identity"]) if pointer.exists() else None
+        found = self._current(stage, partition)
         if found is None:
             what = stage if partition == WHOLE else f"{stage} of {partition}"
             raise NotMadeError(f"{self.root} holds no {what} yet: run `winnow run` (or materialise it in the UI) first")
         return found
+
+    def _current(self, stage: str, partition: str) -> Artifact | None:
+        pointer = self._pointer(stage, partition)
+        return self.find(stage, partition, read_sealed(pointer)["identity"]) if pointer.exists() else None
 
     def versions(self, stage: str, partition: str = WHOLE) -> list[Artifact]:
         """The current artifact, then every other one that was published and is still there, latest computed first.
@@ -155,13 +159,15 @@ class Store:
 
     def partitions(self, stage: str) -> list[str]:
         """The partitions of a stage that have a current artifact, sorted."""
-        return sorted(path.name.removesuffix(".json") for path in (self.root / "current" / _name(stage)).glob("*.json"))
+        named = (path.name.removesuffix(".json") for path in (self.root / "current" / _name(stage)).glob("*.json"))
+        return sorted(partition for partition in named if self._current(stage, partition) is not None)
 
     def make(self, stage: str, partition: str, wanted: str, build: Callable[[Draft], Facts]) -> Artifact:
         """The artifact of that identity: found, or built by `build(draft) -> facts` and published.
 
         Raises:
             BusyError: another process is making this stage and partition.
+            NoRoomError: the disk is full.
         """
         (made,) = self.make_together(partition, {stage: wanted}, lambda drafts: {stage: build(drafts[stage])})
         return made
@@ -211,7 +217,10 @@ class Store:
         for draft in drafts.values():
             remove_temporaries(draft.folder)
         with MemorySampler() as memory:
-            facts = build(drafts)
+            try:
+                facts = build(drafts)
+            except OSError as error:
+                raise explained(error, self.root) from error
         shared = {
             "partition": partition,
             "started": round(started, 3),

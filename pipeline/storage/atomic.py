@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.storage.room import explained
+
 TEMPORARY_SUFFIX = ".partial"
 
 
@@ -16,6 +18,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on a clean exit its bytes are on the disk under the name `path`.
 
     On an exception the temporary file is removed and whatever stood at `path` stays as it was.
+
+    Raises:
+        NoRoomError: the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
@@ -24,6 +29,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
         sync_file(temporary)
         temporary.replace(path)
         sync_folder(path.parent)
+    except OSError as error:
+        raise explained(error, temporary) from error
     finally:
         temporary.unlink(missing_ok=True)
 
