@@ -6,7 +6,7 @@ from types import FrameType
 
 import typer
 
-from assets.commands import coming, giving, looking, making, people  # noqa: F401 - each tells the app its commands
+from assets.commands import coming, giving, looking, making, people, planning  # noqa: F401 - each tells the app its own
 from assets.commands.common import app
 from assets.settings import SettingsError
 from pipeline.storage.artifacts import NotMadeError

@@ -5,7 +5,8 @@ from typing import Final
 
 from rich.console import Console
 
-from assets.run import run_crawls
+from assets.plan import Order, compare, foretell
+from assets.run import crawls_at, run_crawls
 from assets.settings import Settings
 from models.settings import TrainingSettings
 from pipeline.crawl.decode import DecodeSettings
@@ -27,13 +28,22 @@ SETTINGS: Final = Settings(
 JUDGED: Final = "kmeans-size"
 
 
-def run_demo(folder: Path, console: Console) -> None:
-    """Draw the crawl (unless it is there), run everything, and tell what was found and where to look."""
+def run_demo(folder: Path, console: Console, planned_images: int = 0) -> None:
+    """Draw the crawl (unless it is there), run everything, and tell what was found and where to look.
+
+    With `planned_images` the run is planned first, by trying the stages on so many images, and the plan is shown beside
+    what the run took.
+    """
     crawl, store = folder / "crawl", Store(folder / "store")
     if not crawl.exists():
         console.print("drawing a synthetic crawl: ten classes, 3,000 pictures, about 30% wrong labels ...")
         write_demo_crawl(crawl, DemoSettings())
+    if planned_images:
+        order = Order(SETTINGS, machine=None, images=planned_images, fresh=True)
+        foretell(store, crawls_at([str(crawl)], SETTINGS), order, console)
     run_crawls(store, SETTINGS, [str(crawl)], console)
+    if planned_images:
+        compare(store, console)
     console.print(f"\nWhat the weights of {JUDGED} found:", highlight=False)
     console.print(findings(store, crawl), highlight=False, markup=False)
     honest = honesty(store, crawl)

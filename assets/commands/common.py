@@ -22,6 +22,7 @@ StoreOption = Annotated[Path, typer.Option("--store", help="Folder that keeps ev
 ConfigOption = Annotated[Path | None, typer.Option(help="Settings file; ./winnow.toml where there is one.")]
 DEFAULT_STORE: Final = Path("winnow-store")
 SETTINGS_FILE: Final = Path("winnow.toml")
+PLANNED_IMAGES: Final = 1500  # that a plan tries the stages on
 
 
 def settings_file(config: Path | None) -> Path | None:

@@ -7,6 +7,7 @@ import typer
 
 from assets.commands.common import (
     DEFAULT_STORE,
+    PLANNED_IMAGES,
     ConfigOption,
     Crawls,
     StoreOption,
@@ -58,11 +59,14 @@ def evidence(
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder for the synthetic crawl and its store.")] = Path("demo"),
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Plan the run first, and show plan beside fact after it.")
+    ] = False,
 ) -> None:
     """Draw a synthetic crawl, run everything on it, and say how many of its wrong labels were found."""
     from assets.demo import run_demo  # noqa: PLC0415 - only this command draws
 
-    run_demo(folder, console)
+    run_demo(folder, console, PLANNED_IMAGES if plan else 0)
 
 
 @app.command()
