@@ -3,7 +3,7 @@
 import base64
 import dataclasses
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
@@ -12,6 +12,8 @@ import pyarrow as pa
 from assets.settings import section_types
 from pipeline.report import charts
 from pipeline.report.charts import Curve
+from pipeline.report.tricks import HEADINGS, STEP_HEADINGS, cells, gain_bars, step_cells
+from pipeline.stages.report_tricks import read_tricks
 from pipeline.storage.artifacts import Artifact
 from pipeline.storage.tables import read_table
 
@@ -58,6 +60,27 @@ def learning_curves(models: Sequence[Artifact]) -> dg.MarkdownMetadataValue:
         curves.append(Curve(number, tuple(rows["epoch"]), tuple(rows["val_top1"] if percent else rows["loss"])))
     chart = charts.learning_curves(curves, [artifact.partition for artifact in models], percent)
     return picture(chart, "svg+xml")
+
+
+def tricks(summary: Artifact) -> Metadata:
+    """The chain, the source's tables beside ours, and the gains of both as bars."""
+    told = read_tricks(summary)
+    if told is None:
+        return {}
+    rows = [
+        (f"**{table.title}**",) if row is None else cells(row) for table in told.tables for row in (None, *table.rows)
+    ]
+    bars = {f"gains_{metric}": gain_bars(told, metric) for metric in ("top5", "top1")}
+    return {
+        "chain": dg.MetadataValue.md(_markdown(STEP_HEADINGS, map(step_cells, told.steps))),
+        "tricks": dg.MetadataValue.md("\n\n".join([_markdown(HEADINGS, rows), *told.notes])),
+        **{name: picture(charts.gain_chart(own), "svg+xml") for name, own in bars.items() if own},
+    }
+
+
+def _markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def result(

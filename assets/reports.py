@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.ensembles import current_ensembles
-from assets.metadata import Outcome, columns, figures, result
+from assets.metadata import Outcome, columns, figures, result, tricks
 from assets.notes import recipe_notes
 from assets.published import bag_of
 from assets.resources import StoreResource
@@ -33,7 +33,7 @@ def trained_recipes(store: StoreResource) -> list[str]:
     ],
 )
 def summary(store: StoreResource) -> Outcome:
-    """Top-1 and top-5, overall and mean per class, of every recipe, ensemble and seed."""
+    """Top-1 and top-5 of every recipe, ensemble and seed; the source's tables beside ours, and the chain."""
     opened = store.open()
     names, settings = trained_recipes(store), store.settings()
     bag = bag_of(opened, names, settings.seeds, settings.known_recipes())
@@ -47,7 +47,8 @@ def summary(store: StoreResource) -> Outcome:
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"worst_top1": worst, "chance": chance},
     )
-    return result(artifact, figures(artifact, len(rows)) | {"table": dg.MetadataValue.md(_markdown(rows))}, [check])
+    told = {"table": dg.MetadataValue.md(_markdown(rows))} | tricks(artifact)
+    return result(artifact, figures(artifact, len(rows)) | told, [check])
 
 
 @dg.asset(group_name="results", deps=[summary], kinds={"html"}, code_version="1")

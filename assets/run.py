@@ -18,6 +18,7 @@ from assets.progress import ProgressReporter, TerminalProgress
 from assets.recipes import recipe_named, teachers_first
 from assets.resources import StoreResource, forget, record
 from assets.settings import Settings, recorded_settings
+from assets.tricks import chain_line
 from pipeline.stages.listing import Crawl, crawl_name
 from pipeline.stages.report import report_page
 from pipeline.storage.artifacts import Store
@@ -42,7 +43,7 @@ def run_crawls(store: Store, settings: Settings, addresses: Sequence[str], conso
     """`winnow run`: every stage over every crawl, then what was computed and where to look."""
     with _told(store, console):
         page = run_graph(store, settings, crawls_at(addresses, settings), TerminalProgress(console))
-    for line in filter(None, (outcome(store), f"report: {page}")):
+    for line in filter(None, (outcome(store), chain_line(store), f"report: {page}")):
         console.print(line, highlight=False, soft_wrap=True)
 
 

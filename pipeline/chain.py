@@ -53,13 +53,15 @@ def judges(shares: Mapping[str, Mapping[str, Shares]], baseline: str) -> Judges 
 
 
 def chain_rows(shares: Mapping[str, Mapping[str, Shares]], bag: Bag, baseline: str) -> list[Row]:
-    """Rows of CHAIN: every step, those that were not run too, so that what was published stands whole.
+    """Rows of CHAIN: every step, run or not, so that the published chain stands whole; none without published tables.
 
     Args:
         shares: by split and recipe.
         bag: says which step a recipe may be.
         baseline: the first step, from which errors are counted.
     """
+    if not bag.tables:
+        return []
     by = judges(shares, baseline)
     chosen = choose(by.choosing, bag.kinds) if by else {}
     told = reductions({step: by.telling[recipe] for step, recipe in chosen.items()}) if by and chosen else {}

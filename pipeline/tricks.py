@@ -51,7 +51,7 @@ def published_of(row: PublishedRow, metric: str) -> float | None:
 
 
 def trick_rows(bag: Bag, summary: Sequence[Row], intervals: Sequence[Row], baseline: str) -> list[Row]:
-    """Rows of TRICKS, for every split that was scored, or for test where none was.
+    """Rows of TRICKS, for every split that was scored, or for test where none was; none without a table of the source.
 
     Args:
         bag: what to put side by side.
@@ -59,6 +59,8 @@ def trick_rows(bag: Bag, summary: Sequence[Row], intervals: Sequence[Row], basel
         intervals: rows of INTERVALS of the same.
         baseline: the recipe that gains are counted from.
     """
+    if not bag.tables:
+        return []
     scored: dict[tuple[str, str], list[Row]] = {}
     for score in sorted(summary, key=lambda row: int(row["seed"])):
         scored.setdefault((score["recipe"], score["split"]), []).append(score)
@@ -89,7 +91,8 @@ def _others(bag: Bag, recipes: Sequence[str], baseline: str) -> PublishedTable:
 def _published(bag: Bag, row: PublishedRow, metric: str, baseline: str) -> Row:
     own = published_of(row, metric)
     base = next((published_of(r, metric) for table in bag.tables for r in table.rows if r.recipe == baseline), None)
-    gain = own - base if own is not None and base is not None and row.recipe != baseline else None
+    itself = own == base  # under whatever name it stands in a table
+    gain = own - base if own is not None and base is not None and not itself else None
     return {"published": own, "published_gain": gain}
 
 

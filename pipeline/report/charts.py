@@ -30,6 +30,18 @@ class Dots:
     values: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class GainBar:
+    """What one trick gained over its baseline, as shares; None where it was not published, or not run."""
+
+    label: str
+    group: str  # bars of one group stand together under its name
+    published: float | None
+    ours: float | None
+    low: float | None  # of the interval of ours
+    high: float | None
+
+
 def learning_curves(curves: Sequence[Curve], labels: Sequence[str], percent: bool) -> bytes:
     """Lines over epochs, one per training, coloured by recipe.
 
@@ -91,6 +103,50 @@ def seed_dots(rows: Sequence[Dots], reference: float | None) -> bytes:
         body += [f'<circle cx="{at(v):.1f}" cy="{y}" r="4" fill="{colour}" opacity=".8"/>' for v in row.values]
         body.append(text(WIDTH - right + 16, y + 4, f"{100 * mean:.1f}", "strong"))
     return document(height, body)
+
+
+def gain_chart(bars: Sequence[GainBar]) -> bytes:
+    """Bars of gains in points: ours with its interval, and above it in grey what was published.
+
+    Args:
+        bars: at least one, those of a group one after another.
+    """
+    numbers = [value for bar in bars for value in (bar.published, bar.ours, bar.low, bar.high) if value is not None]
+    ticks = _ticks(min(0.0, *numbers), max(0.0, *numbers), 6)
+    left, right, y = 14 + 7.4 * min(22, max(len(bar.label) for bar in bars)), 62, 26.0
+    at = scale(ticks[0], ticks[-1], left, WIDTH - right)
+    body = [
+        f'<rect x="0" y="4" width="12" height="7" fill="{COLOURS[0]}" opacity=".45"/>',
+        text(17, 12, "published", ""),
+        f'<rect x="90" y="4" width="12" height="7" fill="{COLOURS[1]}"/>',
+        text(107, 12, "ours, with its 95% interval over images", ""),
+    ]
+    for number_of, bar in enumerate(bars):
+        if not number_of or bar.group != bars[number_of - 1].group:
+            body.append(text(0, y + 11, cut(bar.group, 60), ""))
+            y += 20
+        body += _gain_bar(bar, y, left, at)
+        y += 28
+    grid = [straight(at(tick), 18, at(tick), y, "axis" if tick == 0 else "grid") for tick in ticks]
+    figures = [text(at(tick), y + 16, number(100 * tick), "mid") for tick in ticks]
+    return document(y + 24, [*grid, *body, *figures])
+
+
+def _gain_bar(bar: GainBar, y: float, left: float, at: Callable[[float], float]) -> list[str]:
+    body = [text(left - 10, y + 15, cut(bar.label, 22), "end" if bar.ours is None else "end strong")]
+    for value, top, height, look in (
+        (bar.published, y + 2, 6, f'fill="{COLOURS[0]}" opacity=".45"'),
+        (bar.ours, y + 10, 9, f'fill="{COLOURS[1]}"'),
+    ):
+        if value is not None:
+            start, width = min(at(0), at(value)), max(0.8, abs(at(value) - at(0)))
+            body.append(f'<rect x="{start:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height}" {look}/>')
+    if bar.low is not None and bar.high is not None:
+        body.append(straight(at(bar.low), y + 14.5, at(bar.high), y + 14.5, "axis"))
+        body += [straight(at(end), y + 11, at(end), y + 18, "axis") for end in (bar.low, bar.high)]
+    told = "not run" if bar.ours is None else f"{100 * bar.ours:+.1f}".replace("-", "\N{MINUS SIGN}")
+    body.append(text(WIDTH - 50, y + 18, told, "" if bar.ours is None else "strong"))
+    return body
 
 
 def histogram(counts: Sequence[int], edges: Sequence[float], labels: tuple[str, str], marked_below: float) -> bytes:

@@ -22,7 +22,18 @@ def test_a_table_over_several_crawls_has_a_folder_for_each(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "table", ["listing", "images", "evidence", "evidence/kmeans", "manifest/baseline", "summary", "confusions"]
+    "table",
+    [
+        "listing",
+        "images",
+        "evidence",
+        "evidence/kmeans",
+        "manifest/baseline",
+        "summary",
+        "confusions",
+        "tricks",
+        "chain",
+    ],
 )
 def test_what_is_not_made_is_said(tmp_path: Path, table: str) -> None:
     with pytest.raises(NotMadeError, match="winnow run"):

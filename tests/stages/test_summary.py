@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.records import CONFUSIONS, INTERVALS
+from pipeline.records import CHAIN, CONFUSIONS, INTERVALS, TRICKS
 from pipeline.stages.summary import Row, best, make_summary
 from pipeline.storage.artifacts import NotMadeError, Store, seeded
 from pipeline.storage.tables import read_table
+from pipeline.tricks import Bag, PublishedRow, PublishedTable
 from tests.stages.predicted_store import add_predictions
 
 
@@ -68,6 +69,28 @@ def test_confused_pairs_are_counted_over_the_seeds(tmp_path: Path) -> None:
         ("baseline", "test", 1, 0, 2, 1.0),
         ("baseline", "val", 1, 2, 1, 0.5),
     ]
+
+
+def test_tricks_and_chain_are_tables_beside_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    predict(store, "baseline", 0, [0, 0, 1, 2, 1])
+    predict(store, "kmeans-size", 0, [0, 0, 0, 1, 1])
+    rows = (PublishedRow("Base", "baseline", 0.7), PublishedRow("Size", "kmeans-size", 0.8))
+    bag = Bag((PublishedTable("t", "Table", rows),), {"baseline": "baseline", "kmeans-size": "manifest"})
+    plain = make_summary(store, ["baseline", "kmeans-size"], [0])
+    artifact = make_summary(store, ["baseline", "kmeans-size"], [0], bag)
+    assert artifact.identity != plain.identity
+    tricks, chain = (read_table(artifact.table(name)) for name in ("tricks", "chain"))
+    assert (tricks.schema, chain.schema) == (TRICKS, CHAIN)
+    told = {(r["row"], r["split"], r["metric"]): r for r in tricks.to_pylist()}
+    assert len(told) == 2 * 2 * 4
+    size = told["Size", "test", "class_top5"]
+    assert (size["published"], size["published_gain"], size["value"], size["seeds"]) == (0.8, pytest.approx(0.1), 1, 1)
+    assert told["Size", "test", "top1"]["gain"] == 0.5
+    steps = {row["step"]: row for row in chain.to_pylist() if row["metric"] == "top1"}
+    assert (steps["manifest"]["recipe"], steps["manifest"]["told_on"]) == ("kmeans-size", "test")
+    assert (steps["manifest"]["value"], steps["manifest"]["reduced"]) == (1, 1)
+    assert steps["student"]["recipe"] is None
 
 
 def test_the_best_recipe_is_chosen_on_val_and_told_on_test() -> None:
