@@ -16,7 +16,7 @@ from pipeline.report.class_view import ClassView
 from pipeline.report.sheets import SheetSettings, contact_sheet
 from pipeline.stages.classes import ClassOrder
 from pipeline.stages.population import Population
-from pipeline.stages.report_confused import group_choices
+from pipeline.stages.report_confused import confused_classes, joint_clusters
 from pipeline.stages.report_doubles import double_choices, read_groups
 from pipeline.stages.report_evidence import Evidence, Training, beside
 from pipeline.stages.report_gallery import usable_positions
@@ -28,7 +28,7 @@ from pipeline.storage.tables import read_table
 
 ACROSS = 12
 DOUBTED = 6  # images shown beside their neighbours
-SETTINGS = SheetSettings(per_cluster=ACROSS, texts=2 * ACROSS, doubles=3, confused=1)
+SETTINGS = SheetSettings(per_cluster=ACROSS, texts=2 * ACROSS, doubles=3)
 
 Positions = npt.NDArray[np.int64]
 
@@ -64,7 +64,9 @@ class _Look:
         """The class with most usable training images, or None without any."""
         if not len(self.order):
             return None
-        (view,) = class_views([int(self.order.sizes.argmax())], Training(self.order, None), self.evidence, self.names)
+        largest = int(self.order.sizes.argmax())
+        own = range(largest, largest + 1)
+        (view,) = class_views(own, Training(self.order, None), self.evidence, self.names)
         return view
 
     def doubtful(self, score: str, rival: str, count: int) -> Positions:
@@ -153,8 +155,12 @@ def duplicate_sample(store: Store, crawls: Sequence[str], artifact: Artifact) ->
 def confusion_sample(store: Store, crawls: Sequence[str], artifact: Artifact) -> bytes | None:
     """The most confused group of classes, a row for each of its joint clusters, the largest first."""
     look = _Look.at(store, crawls, artifact)
-    groups, _ = group_choices(artifact, look.evidence, SETTINGS, look.names)
-    return look.sheet([choice.position for group in groups for choice in group.clusters])
+    clusters = [
+        choice.position
+        for group in confused_classes(artifact, len(look.names))[:1]
+        for choice in joint_clusters(group, look.evidence, SETTINGS, look.names)[0]
+    ]
+    return look.sheet(clusters)
 
 
 def _of_class(

@@ -40,6 +40,7 @@ class ClassName:
 
     name: str
     gloss: str
+    wnid: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,21 +170,3 @@ def class_rows(
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def pictured_classes(
-    rows: Sequence[ClassRow], limit: int, sound: Sequence[float | None] | None = None
-) -> tuple[list[int], list[int]]:
-    """Which classes get contact sheets and which are left out for want of room.
-
-    Those with the largest share of light images come first: they have most to show. Classes without images have no
-    picture and are in neither list.
-
-    Args:
-        rows: all classes.
-        limit: at most so many are pictured.
-        sound: (C,) a figure that is low where labels look wrong, to go by in place of the light images.
-    """
-    doubt = [row.light or 0.0 for row in rows] if sound is None else [-(1.0 if one is None else one) for one in sound]
-    order = sorted((row.index for row in rows if row.usable), key=lambda k: (-doubt[k], k))
-    return order[:limit], sorted(order[limit:])

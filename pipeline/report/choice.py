@@ -38,17 +38,36 @@ class ChoiceGroup:
     choices: tuple[Choice, ...]
 
 
-def extremes(weight: Floats, image_id: Ids, count: int) -> tuple[Positions, Positions]:
+def extremes(weight: Floats, image_id: Ids, count: int, group: Integers | None = None) -> tuple[Positions, Positions]:
     """Positions of the heaviest images, heaviest first, and of the lightest, lightest first; no image is in both.
 
     Args:
-        weight: (n,) of one class's images.
+        weight: (n,) of some images; those of which it is not known (NaN) are in neither.
         image_id: (n,) of the same images.
         count: at most so many of each.
+        group: (n,) images of one number are one picture, which is shown once: the heaviest of them stands for it. None:
+            every image is a picture of its own.
     """
     order = np.lexsort((image_id, -weight))
-    n = len(weight)
+    order = order[~np.isnan(weight[order])]
+    if group is not None:
+        _, first = np.unique(group[order], return_index=True)
+        order = order[np.sort(first)]
+    n = len(order)
     return order[: min(count, n - n // 2)], order[::-1][: min(count, n // 2)]
+
+
+def few_of_each(rows: Positions, number: Integers, count: int) -> Positions:
+    """The rows in their order, without those that come after `count` others of the same number.
+
+    Args:
+        rows: (r,) any positions.
+        number: (r,) of each.
+        count: at least 1.
+    """
+    order = np.argsort(number, kind="stable")
+    _, starts, inverse = np.unique(number[order], return_index=True, return_inverse=True)
+    return rows[np.sort(order[np.arange(len(rows)) - starts[inverse] < count])]
 
 
 def sample(members: Positions, image_id: Ids, count: int) -> Positions:

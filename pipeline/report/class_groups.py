@@ -24,13 +24,19 @@ def class_groups(view: ClassView, settings: SheetSettings) -> list[ChoiceGroup]:
 
 
 def ends(view: ClassView, settings: SheetSettings) -> ChoiceGroup:
-    """The heaviest and the lightest; where all weigh the same, or nothing weighs, a fair sample."""
-    weight = view.weight
-    if weight is None or weight.min() == weight.max():
+    """The heaviest and the lightest; where all weigh the same, or nothing weighs, a fair sample.
+
+    An image weighs here what it would without its doubles, and each picture is shown once: pictures that are listed
+    often share one weight, and would fill the sheet of the lightest though nothing is wrong with them.
+    """
+    weight = view.weight if view.alone is None else view.alone
+    known = weight[~np.isnan(weight)] if weight is not None else np.zeros(0)
+    if weight is None or not len(known) or known.min() == known.max():
         rows = sample(np.arange(len(view.position)), view.image_id, settings.ends)
-        note = "" if weight is None else f"all weigh {weight[0]:.2f}"
+        note = f"all weigh {known[0]:.2f}" if len(known) else ""
         return ChoiceGroup("", "", (view.choice("A sample", note, rows, WIDE),))
-    pairs = zip(("Heaviest", "Lightest"), extremes(weight, view.image_id, settings.ends), strict=True)
+    chosen = extremes(weight, view.image_id, settings.ends, view.group)
+    pairs = [(name, rows) for name, rows in zip(("Heaviest", "Lightest"), chosen, strict=True) if len(rows)]
     return ChoiceGroup("", "", tuple(view.choice(name, _range(weight[rows]), rows, WIDE) for name, rows in pairs))
 
 

@@ -33,6 +33,8 @@ class ClassView:
     weight: npt.NDArray[np.float64] | None  # (n,) None where nothing weighs
     columns: Mapping[str, npt.NDArray[Any]]  # by name, (n,) each: NaN or -1 where unknown; a source not made is absent
     names: Sequence[str]  # of all classes
+    alone: npt.NDArray[np.float64] | None = None  # (n,) weight if it had no doubles, NaN for a leak; None as `weight`
+    group: npt.NDArray[np.int64] | None = None  # (n,) of doubles; None where nobody has looked for them
 
     def has(self, *columns: str) -> bool:
         """Whether these columns have been made."""

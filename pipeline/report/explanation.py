@@ -21,6 +21,7 @@ DEFECT_WORDS: Final[dict[Defect, str]] = {
     "broken": "it is truncated or damaged, so that it cannot be decoded",
     "memory": "decoding it took more memory than allowed",
     "timeout": "decoding it took longer than allowed",
+    "withdrawn": "it was withdrawn, and nothing of it is kept",
     "crashed": "decoding it killed the decoder",
 }
 

@@ -1,20 +1,24 @@
-"""Everything the page shows, as plain values: what `render` makes HTML of."""
+"""Everything the pages of the report show, as plain values: what `render` makes HTML of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.report.census import ClassRow, CrawlAccount
-from pipeline.report.overview import ClassFigure, SourceRow
-from pipeline.report.results import Gain, SplitResults
+from pipeline.report.overview import SourceRow
+from pipeline.report.results import Gain, ResultRow, SplitResults
 from pipeline.report.sheets import Sheet
-from pipeline.report.trust import Calibration, TrustTable
+from pipeline.report.tricks import Tricks
+from pipeline.report.trust import Calibration, TrustRow, TrustTable
 
 
 @dataclass(frozen=True)
 class RecipeNote:
-    """A recipe of the run, and the top-5 in percent that its source published on its own data."""
+    """A recipe: what it does, and the top-5 in percent that its source published on its own data."""
 
     name: str
-    published: float | None
+    published: float | None = None
+    does: str = ""
+    slide: str = ""  # where the source tells of it
 
 
 @dataclass(frozen=True)
@@ -26,25 +30,125 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Charts:
-    """Those that could be drawn."""
+class Frame:
+    """What stands around every page."""
 
-    accuracy: Chart | None
-    curves: tuple[Chart, ...]
-    sizes: Chart | None
-    weights: Chart | None
+    root: str  # from the page to the folder of the entry page: "" or "../"
+    here: str  # the entry of the menu that the page belongs to
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What was found and what it gained; None where the run did not get that far."""
+class Link:
+    """A class, and its page."""
 
-    baseline: str
-    weighed: str | None  # the recipe whose weights are shown
-    light: float | None  # share of usable training images that look wrong to it
+    index: int
+    name: str  # untrusted
+
+
+@dataclass(frozen=True)
+class Next:
+    """Something to look at: where it is, and why."""
+
+    page: str  # from the entry page
+    what: str  # untrusted
+    why: str
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """How much was wrong; None where nobody has looked."""
+
+    labels: float | None  # share of the training labels that are wrong, by all evidence
+    doubles: int | None  # training images that repeat another
+    leaks: int | None  # training images that repeat one of val or test
+    light: float | None  # share of the usable training images that look wrong to the recipe shown
+
+
+@dataclass(frozen=True)
+class EntryPage:
+    """What a busy person reads."""
+
+    classes: int
+    accounts: tuple[CrawlAccount, ...]
+    wrong: Wrong
+    weighed: "RecipePage | None"  # the recipe whose weights are shown
+    trained: tuple[str, ...]
+    seeds: int
     best: str | None
+    baseline: str
     split: str | None  # where the gain was measured
     gain: Gain | None
+    accuracy: Chart | None
+    lightest: Sheet | None
+    each: int  # pictures of a class on it, at most
+    worst: tuple[Next, ...]  # classes
+    queries: tuple[Next, ...]
+    confused: tuple[Next, ...]
+    missing: tuple[str, ...]  # sentences about what no run has made yet
+
+
+Figures = tuple[float | None, ...]  # None where nothing is known
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Some figures of every class, to search and sort; in several parts where one would be too large."""
+
+    title: str
+    note: str
+    other: tuple[str, str]  # the other such table: its page and what it is called
+    columns: tuple[tuple[str, str], ...]  # heading, and how its figures are shown: count, percent or figure
+    rows: Sequence[tuple[ClassRow, Figures]]
+
+
+@dataclass(frozen=True)
+class TricksPart:
+    """The source's tables beside ours, the chain, and charts of the gains."""
+
+    told: Tricks
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True)
+class ResultsPage:
+    """What the recipes reached."""
+
+    baseline: str
+    recipes: tuple[RecipeNote, ...]
+    others: tuple[RecipeNote, ...]  # not scored, but with a page
+    results: tuple[SplitResults, ...]
+    mixed: "Mixed | None"
+    tricks: TricksPart | None  # None: nothing was put beside the source's tables
+    accuracy: Chart | None
+    curves: tuple[Chart, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a recipe treats one class."""
+
+    row: ClassRow
+    weight: float  # mean of its usable training images
+    light: float  # share of them that look wrong
+
+
+@dataclass(frozen=True)
+class RecipePage:
+    """One recipe: what it does to the images, and what its models reached."""
+
+    note: RecipeNote
+    baseline: str
+    kept: float | None  # share of the usable training images that are trained on; None without a manifest
+    light: float | None  # share that looks wrong
+    moved: int  # images that it would train as another class
+    weights: Chart | None
+    heaviest: Sheet | None
+    lightest: Sheet | None
+    lifted: tuple[Change, ...]  # classes of the largest mean weight, largest first
+    lowered: tuple[Change, ...]  # of the smallest, smallest first
+    doubted: tuple[Change, ...]  # of the largest shares that look wrong
+    results: tuple[tuple[SplitResults, ResultRow], ...]  # of each split
+    curves: tuple[Chart, ...]
 
 
 @dataclass(frozen=True)
@@ -75,22 +179,67 @@ class PictureGroup:
 
 
 @dataclass(frozen=True)
-class ClassPictures:
-    """One class in pictures."""
+class ClassFacts:
+    """One figure of a class, and where the class stands among all that have it."""
+
+    name: str
+    value: float
+    percent: bool
+    judged: bool  # whether a low one speaks against the labels
+    place: int  # from 1, the lowest first
+    of: int
+
+
+@dataclass(frozen=True)
+class Confused:
+    """A class that another is taken for."""
+
+    other: Link
+    tested: float | None  # share of the class's images of `split` that the best recipe takes for it
+    opinion: float | None  # share of the training images of both that are taken for the other, out of fold
+
+
+@dataclass(frozen=True)
+class ClassPage:
+    """One class: its figures, its queries, what it is confused with, and its pictures."""
 
     row: ClassRow
+    wnid: str
+    before: Link | None  # in the catalogue
+    after: Link | None
+    facts: tuple[ClassFacts, ...]
+    recipes: tuple[tuple[str, float | None, float | None, float | None], ...]  # name, mean weight, looks wrong, top-1
+    trained: int  # the first so many of them are those asked for
+    best: tuple[str, float] | None  # the recipe of the highest top-1 on `split`
+    judge: str | None  # the recipe that takes it for other classes
+    split: str | None
+    shown: str | None  # the recipe whose weights order the pictures
+    queries: tuple[TrustRow, ...]  # worst first
+    more_queries: int
+    confused: tuple[Confused, ...]
+    group: int | None  # its confused group
     groups: tuple[PictureGroup, ...]
     maps: tuple[Chart, ...]
 
 
 @dataclass(frozen=True)
-class ConfusedGroup:
-    """Classes that a model takes for each other, and the clusters of all their images together."""
+class GroupLine:
+    """Classes that a model takes for each other."""
 
-    names: tuple[str, ...]
-    pairs: tuple[tuple[str, str, float], ...]  # of a and b: share of both whose images are taken for the other
+    number: int  # of its page
+    classes: tuple[Link, ...]
+    pairs: tuple[tuple[Link, Link, float], ...]  # a, b: share of both whose images are taken for the other
+
+
+@dataclass(frozen=True)
+class GroupPage:
+    """The clusters of all images of a confused group together."""
+
+    line: GroupLine
     clusters: tuple[Sheet, ...]
     more_clusters: int  # not pictured
+    before: int | None
+    after: int | None
 
 
 @dataclass(frozen=True)
@@ -100,17 +249,6 @@ class Doubles:
     told: tuple[str, ...]  # how many, in words
     leaks: tuple[Sheet, ...]  # a sheet for each group that holds training images and images of val or test
     largest: tuple[Sheet, ...]  # a sheet for each of the largest other groups
-
-
-@dataclass(frozen=True)
-class EvidencePart:
-    """What the evidence says, over all classes."""
-
-    rows: tuple[SourceRow, ...]
-    figures: tuple[ClassFigure, ...]  # each of all classes, in their order
-    confused: tuple[ConfusedGroup, ...] | None  # None: nobody has looked
-    more_confused: int  # groups that are not pictured
-    doubles: Doubles | None  # None: nobody has looked
 
 
 @dataclass(frozen=True)
@@ -143,23 +281,28 @@ class StageCost:
 
 
 @dataclass(frozen=True)
-class Page:
-    """Everything the page shows, in its order."""
+class EvidencePage:
+    """What the evidence says of all classes together."""
+
+    rows: tuple[SourceRow, ...]
+    trust: Trust | None  # None: nobody has estimated it
+
+
+@dataclass(frozen=True)
+class ImagesPage:
+    """Images that are listed more than once, and those that cannot be used."""
+
+    doubles: Doubles | None  # None: nobody has looked
+    quarantine: tuple[DefectExamples, ...]
+    decoded: bool
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """Where everything went, lies, and what it took."""
 
     accounts: tuple[CrawlAccount, ...]
-    verdict: Verdict
-    recipes: tuple[RecipeNote, ...]
-    results: tuple[SplitResults, ...]
-    mixed: Mixed | None
-    charts: Charts
-    class_split: str | None  # the split of the classes' accuracies
-    classes: tuple[ClassRow, ...]
-    evidence: EvidencePart
-    trust: Trust | None  # None: nobody has estimated it
-    pictures: tuple[ClassPictures, ...]
-    pictured_by: str  # which classes are pictured: those with ...
-    omitted: tuple[str, ...]  # names of classes with images but without contact sheets
-    quarantine: tuple[DefectExamples, ...]
+    sizes: Chart | None
     tables: tuple[tuple[str, str], ...]  # what it is, pattern of its parts below the store's folder
     stages: tuple[StageCost, ...]
-    missing: tuple[str, ...]  # sentences about what no run has made yet
+    missing: tuple[str, ...]

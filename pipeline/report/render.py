@@ -3,6 +3,7 @@
 import base64
 import functools
 import hashlib
+import itertools
 import unicodedata
 from collections.abc import Sequence
 from importlib import resources
@@ -12,20 +13,61 @@ import jinja2
 from markupsafe import Markup
 
 from pipeline.records import SPLITS
-from pipeline.report.census import LIGHT
 from pipeline.report.comparison import ComparisonPage
 from pipeline.report.explanation import Explanation
-from pipeline.report.page import Page
+from pipeline.report.page import ClassTable, Frame
 from pipeline.report.review_page import ReviewPage
 
 #: Control, format (bidirectional overrides among them), private and unassigned characters, line and paragraph ends.
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _LONGEST: Final = 300  # characters shown of any text of a crawl
+_SHORT: Final = 80  # where many stand on one page
+PART: Final = 1_700_000  # bytes of the rows of one page
 
 
-def render(page: Page) -> bytes:
-    """The page as UTF-8 HTML; equal pages give equal bytes."""
-    return _html("report.html", page=page, splits=SPLITS, light_limit=LIGHT)
+def render_page(template: str, frame: Frame, page: object) -> bytes:
+    """A page of the report as UTF-8 HTML; equal pages give equal bytes."""
+    return _html(template, "site.css", frame=frame, page=page, splits=SPLITS)
+
+
+def render_classes(frame: Frame, table: ClassTable, file: str) -> dict[str, bytes]:
+    """The pages of a table of classes, by file name: as many as hold it with each below PART bytes.
+
+    Args:
+        frame: around each.
+        table: a row per class.
+        file: of the first part, without its ending.
+    """
+    line = _templates().get_template("class_lines.html").module.line  # type: ignore[attr-defined]
+    lines = [line(row, figures, table.columns) for row, figures in table.rows]
+    parts = _parted([len(one.encode()) for one in lines], PART)
+    names = [f"{file}.html", *(f"{file}-{number}.html" for number in range(2, len(parts) + 1))]
+    links = [(name, table.rows[part.start][0].name if part else "") for name, part in zip(names, parts, strict=True)]
+    script = _text_file("classes.js")
+    shown = {"title": table.title, "note": table.note, "other": table.other, "columns": table.columns}
+    return {
+        name: _html(
+            "classes.html",
+            "site.css",
+            script,
+            frame=frame,
+            page=shown
+            | {"lines": Markup("").join(lines[part.start : part.stop]), "part": k + 1}
+            | {"links": links if len(links) > 1 else []},
+        )
+        for k, (name, part) in enumerate(zip(names, parts, strict=True))
+    }
+
+
+def _parted(sizes: Sequence[int], limit: int) -> list[range]:
+    """Runs of rows that stay within `limit` bytes together; one at least, a row is never cut."""
+    edges, total = [0], 0
+    for k, size in enumerate(sizes):
+        if total + size > limit and k > edges[-1]:
+            edges.append(k)
+            total = 0
+        total += size
+    return [range(first, last) for first, last in itertools.pairwise([*edges, len(sizes)])]
 
 
 def render_explanation(explanation: Explanation) -> bytes:
@@ -57,18 +99,25 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def visible(text: str) -> str:
-    """The text with every character that hides, reorders or breaks lines spelt out, cut at 300 characters.
+def visible(text: str, limit: int = _LONGEST) -> str:
+    """The text with every character that hides, reorders or breaks lines spelt out, cut at so many characters.
 
     What comes back is still plain text: the template escapes it.
     """
+    if len(text) <= limit and text.isprintable():
+        return text
     shown = "".join(
         f"\N{MATHEMATICAL LEFT ANGLE BRACKET}U+{ord(mark):04X}\N{MATHEMATICAL RIGHT ANGLE BRACKET}"
         if unicodedata.category(mark) in _UNSEEN
         else mark
-        for mark in text[:_LONGEST]
+        for mark in text[:limit]
     )
-    return shown if len(text) <= _LONGEST else f"{shown}…"
+    return shown if len(text) <= limit else f"{shown}…"
+
+
+def short(text: str) -> str:
+    """The same, cut where many stand on one page."""
+    return visible(text, _SHORT)
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -76,6 +125,7 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+@functools.cache
 def _text_file(name: str) -> str:
     return resources.files("pipeline.report").joinpath(name).read_text(encoding="utf-8")
 
@@ -91,6 +141,7 @@ def _templates() -> jinja2.Environment:
     )
     environment.filters |= {
         "visible": visible,
+        "short": short,
         "count": _count,
         "counted": counted,
         "percent": _percent,

@@ -12,10 +12,8 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class SheetSettings:
-    """What is pictured, and how finely: together these bound the page, however large the crawl."""
+    """What is pictured, and how finely: together these bound every page, however large the crawl."""
 
-    #: classes that get pictures, at least 1; those with most that looks wrong are taken. One takes about 0.5 MB
-    classes: int = 24
     #: pictures on a sheet of the heaviest, and as many on one of the lightest, 1 to 64
     ends: int = 16
     #: clusters pictured per class or confused group, largest first, at least 1
@@ -28,8 +26,6 @@ class SheetSettings:
     queries: int = 3
     #: texts quoted per class, best and worst each, 1 to 64
     texts: int = 5
-    #: confused groups pictured, the most confused first, at least 1
-    confused: int = 6
     #: groups of doubles pictured, and as many that reach into val or test, at least 1
     doubles: int = 12
     #: images on a class's map, at least 1
@@ -45,7 +41,7 @@ class SheetSettings:
         for name, (low, high) in (limits | {"size": (8, 256), "quality": (1, 100)}).items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"sheets.{name} must be {low} to {high}, not {getattr(self, name)}")
-        for name in ("classes", "clusters", "confused", "doubles", "points"):
+        for name in ("clusters", "doubles", "points"):
             if getattr(self, name) < 1:
                 raise ValueError(f"sheets.{name} must be at least 1, not {getattr(self, name)}")
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.report import census, charts
-from pipeline.report.page import Chart
+from pipeline.report.page import Chart, TricksPart
 from pipeline.report.results import SplitResults
 from pipeline.report.sheets import data_uri
+from pipeline.report.tricks import Tricks, gain_bars
 from pipeline.stages.report_evidence import Training
 from pipeline.stages.report_inputs import ReportInputs
 from pipeline.stages.report_scores import read_curves
@@ -27,11 +28,17 @@ def accuracy_chart(results: Sequence[SplitResults], recipes: Sequence[str], base
     )
 
 
-def curve_charts(inputs: ReportInputs, recipes: Sequence[str]) -> tuple[Chart, ...]:
-    """Accuracy on val and training loss over epochs; those that any training has."""
+def curve_charts(inputs: ReportInputs, recipes: Sequence[str], only: str | None = None) -> tuple[Chart, ...]:
+    """Accuracy on val and training loss over epochs; those that any training has.
+
+    Args:
+        inputs: what is there.
+        recipes: in an order that picks their colours.
+        only: the recipe whose trainings are drawn; None for all.
+    """
     drawn = []
     for value, alt, percent in (("val_top1", "Top-1 on val after each epoch", True), ("loss", "Training loss", False)):
-        curves = read_curves(inputs, recipes, value)
+        curves = read_curves(inputs, recipes, value, only)
         if curves:
             drawn.append(chart_of(charts.learning_curves(curves, recipes, percent), alt))
     return tuple(drawn)
@@ -66,6 +73,15 @@ def weight_chart(training: Training) -> Chart | None:
     labels = (f"weight as a multiple of the class's mean{heavier}", "images")
     alt = "Usable training images by their weight relative to their class's mean"
     return chart_of(charts.histogram(counts.tolist(), edges.tolist(), labels, census.LIGHT), alt)
+
+
+def tricks_part(told: Tricks | None) -> TricksPart | None:
+    """The source's tables with a bar chart of the gains in top-5 and, where anything was run, of those in top-1."""
+    if told is None:
+        return None
+    drawn = [(gain_bars(told, metric), name) for metric, name in (("top5", "top-5"), ("top1", "top-1"))]
+    gains = (chart_of(charts.gain_chart(bars), f"Gain in {name}, in points") for bars, name in drawn if bars)
+    return TricksPart(told, tuple(gains))
 
 
 def chart_of(svg: bytes, alt: str) -> Chart:

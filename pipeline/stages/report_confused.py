@@ -9,76 +9,83 @@ import numpy.typing as npt
 
 from pipeline.report.choice import Choice, Positions, parts, sample
 from pipeline.report.overview import top_names
-from pipeline.report.page import ConfusedGroup
+from pipeline.report.page import GroupLine, GroupPage
 from pipeline.report.render import counted
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.report_evidence import Evidence
-from pipeline.stages.report_gallery import Gallery
+from pipeline.stages.report_read import Run
 from pipeline.storage.artifacts import Artifact
 from pipeline.storage.tables import read_table
 
 ACROSS = 4  # pictures in a row of a sheet
+COLUMNS = ("joint_cluster", "owner_class", "owner_share")
 
 
 @dataclass(frozen=True)
-class GroupChoice:
-    """What is pictured of one group of confused classes."""
+class ConfusedClasses:
+    """One group of confused classes."""
 
     classes: list[int]
     pairs: list[tuple[int, int, float]]  # a, b and the share confused between them, the most confused first
-    clusters: list[Choice]  # largest first
-    more_clusters: int
 
 
-def confused_groups(
-    found: Artifact, evidence: Evidence, gallery: Gallery, names: Sequence[str]
-) -> tuple[tuple[ConfusedGroup, ...], int]:
-    """The most confused groups with their joint clusters, and how many groups are left out.
+def confused_classes(found: Artifact, classes: int) -> list[ConfusedClasses]:
+    """The groups of an `evidence-confusion`, the most confused first.
 
     Args:
-        found: an `evidence-confusion`.
-        evidence: that has its table, too.
-        gallery: where pictures lie.
-        names: of all classes.
+        found: the artifact.
+        classes: size of the catalogue.
     """
-    groups, more = group_choices(found, evidence, gallery.settings, names)
-    drawn = iter(gallery.sheets([choice for group in groups for choice in group.clusters]))
-    told = tuple(
-        ConfusedGroup(
-            names=tuple(names[k] for k in group.classes),
-            pairs=tuple((names[a], names[b], rate) for a, b, rate in group.pairs),
-            clusters=tuple(next(drawn) for _ in group.clusters),
-            more_clusters=group.more_clusters,
-        )
-        for group in groups
-    )
-    return told, more
-
-
-def group_choices(
-    found: Artifact, evidence: Evidence, settings: SheetSettings, names: Sequence[str]
-) -> tuple[list[GroupChoice], int]:
-    """What is pictured of the most confused groups, the most confused first, and how many groups are left out."""
     members = read_table(found.table("groups"), ("confused_group", "class_index")).sort_by("class_index")
-    group_of = np.full(len(names), -1)
+    group_of = np.full(classes, -1)
     group_of[members["class_index"].to_numpy()] = members["confused_group"].to_numpy()
     pairs: dict[int, list[tuple[int, int, float]]] = {int(k): [] for k in np.unique(group_of[group_of >= 0])}
     for a, b, rate in _pairs_inside(found, group_of):
         pairs[int(group_of[a])].append((a, b, rate))
     order = sorted(pairs, key=lambda group: (-max((rate for *_, rate in pairs[group]), default=0.0), group))
-    shown = order[: settings.confused]
-    classes = [np.flatnonzero(group_of == group).tolist() for group in shown]
-    rows = [np.concatenate([np.arange(*_ends(evidence, k)) for k in own]) for own in classes]
-    every = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-    columns = evidence.columns(("joint_cluster", "owner_class", "owner_share"), every)
-    groups, start = [], 0
-    for group, own, here in zip(shown, classes, rows, strict=True):
-        told = {name: values[start : start + len(here)] for name, values in columns.items()}
-        start += len(here)
-        clusters = _joint_clusters(told, here, evidence, settings, names)
-        found_clusters = int((np.unique(told["joint_cluster"]) >= 0).sum())
-        groups.append(GroupChoice(own, pairs[group], clusters, found_clusters - len(clusters)))
-    return groups, len(order) - len(shown)
+    return [ConfusedClasses(np.flatnonzero(group_of == group).tolist(), pairs[group]) for group in order]
+
+
+def joint_clusters(
+    group: ConfusedClasses, evidence: Evidence, settings: SheetSettings, names: Sequence[str]
+) -> tuple[list[Choice], int]:
+    """The clusters of all images of a group together, largest first, and how many more there are.
+
+    Args:
+        group: its images alone are read.
+        evidence: that has the confusion's table.
+        settings: how many clusters, how many pictures of each.
+        names: of all classes.
+    """
+    columns = [evidence.of_classes(COLUMNS, range(k, k + 1)) for k in group.classes]
+    told = {name: np.concatenate([own[name] for own in columns]) for name in COLUMNS}
+    rows = np.concatenate([np.arange(*_ends(evidence, k)) for k in group.classes])
+    clusters = _joint_clusters(told, rows, evidence, settings, names)
+    return clusters, int((np.unique(told["joint_cluster"]) >= 0).sum()) - len(clusters)
+
+
+def group_lines(run: Run, groups: Sequence[ConfusedClasses]) -> list[GroupLine]:
+    """The groups with their names; each has a page of its number."""
+    return [
+        GroupLine(
+            number=number,
+            classes=tuple(map(run.link, group.classes)),
+            pairs=tuple((run.link(a), run.link(b), rate) for a, b, rate in group.pairs),
+        )
+        for number, group in enumerate(groups)
+    ]
+
+
+def group_page(run: Run, lines: Sequence[GroupLine], group: ConfusedClasses, number: int) -> GroupPage:
+    """One group in pictures."""
+    choices, more = joint_clusters(group, run.evidence, run.sheets, run.names)
+    return GroupPage(
+        line=lines[number],
+        clusters=tuple(run.gallery.sheets(choices)),
+        more_clusters=more,
+        before=number - 1 if number else None,
+        after=number + 1 if number + 1 < len(lines) else None,
+    )
 
 
 def _pairs_inside(found: Artifact, group_of: npt.NDArray[np.int64]) -> list[tuple[int, int, float]]:

@@ -5,6 +5,7 @@ A table that was made before the latest crawl came lacks its images: nothing is 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -23,10 +24,10 @@ from pipeline.report.overview import (
     share_in_words,
     spread_of,
 )
-from pipeline.stages.classes import ClassOrder
-from pipeline.stages.report_inputs import ReportInputs
+from pipeline.stages.classes import ClassOrder, read_stretch, stretches
+from pipeline.storage.arrays import scratch_array
 from pipeline.storage.artifacts import Artifact
-from pipeline.storage.tables import read_table
+from pipeline.storage.tables import iterate_table, part_paths, read_table
 
 Column = npt.NDArray[Any]
 
@@ -42,6 +43,7 @@ class Training:
 
     order: ClassOrder
     weights: Weights | None  # of t, 0 for an image it does not know; None without a recipe
+    group: npt.NDArray[np.int64] | None = None  # (t,) of doubles; None where nobody has looked for them
 
     @property
     def weight(self) -> npt.NDArray[np.float64] | None:
@@ -69,22 +71,74 @@ class Evidence:
         """Some rows of those of the columns that have been made; one whole column at a time is in memory."""
         return {name: self.column(name)[rows] for name in names if self.has(name)}
 
+    def of_classes(self, names: tuple[str, ...], classes: range) -> dict[str, Column]:
+        """The rows of some classes of those of the columns that have been made; the classes lie in one part.
+
+        Of a table that holds just these images, only that part is read.
+        """
+        number, stretch = next((k, own) for k, own in enumerate(self.stretches) if classes.start in own)
+        starts = self.order.starts
+        part = slice(int(starts[stretch.start]), int(starts[stretch.stop]))
+        rows = slice(int(starts[classes.start]), int(starts[classes.stop]))
+        made = [name for name in names if self.has(name)]
+        told: dict[str, Column] = {}
+        for source in sorted({SOURCE_OF[name] for name in made}):
+            own = [name for name in made if SOURCE_OF[name] == source]
+            if source in self.fitting:
+                whole = read_stretch(self.found[source], number, self.order, part, own)
+                table = whole.slice(rows.start - part.start, rows.stop - rows.start)
+                told |= {name: _filled(table, name) for name in own}
+            else:
+                told |= {name: self._beside(name)[rows] for name in own}
+        return {name: told[name] for name in made}
+
+    @cached_property
+    def stretches(self) -> list[range]:
+        """The classes of each part of a table that holds just these images."""
+        return stretches(self.order.sizes)
+
+    @cached_property
+    def fitting(self) -> frozenset[str]:
+        """The sources whose tables hold just these images, part by part."""
+        return frozenset(source for source in self.found if self._fits(source))
+
+    def _fits(self, source: str) -> bool:
+        folder, start = self.found[source].table("evidence"), 0
+        if len(part_paths(folder)) != len(self.stretches):
+            return False
+        for batch in iterate_table(folder, ("image_id",)):
+            rows = slice(start, start + batch.num_rows)
+            if not np.array_equal(batch["image_id"].to_numpy(), self.order.image_id[rows]):
+                return False
+            start = rows.stop
+        return start == len(self.order)
+
     def lacking(self) -> dict[str, int]:
         """Source -> how many of the images its table does not hold, where it lacks some."""
         counts = {}
-        for source, artifact in self.found.items():
-            own = read_table(artifact.table("evidence"), ("image_id",))["image_id"].to_numpy()
-            if not np.array_equal(own, self.order.image_id):
-                counts[source] = int((~np.isin(self.order.image_id, own)).sum())
-        return {source: count for source, count in counts.items() if count}
+        for source in self.found.keys() - self.fitting:
+            own = read_table(self.found[source].table("evidence"), ("image_id",))["image_id"].to_numpy()
+            counts[source] = int((~np.isin(self.order.image_id, own)).sum())
+        return {source: counts[source] for source in self.found if counts.get(source)}
+
+    def _beside(self, name: str) -> Column:
+        """A whole column of a table of other images, put beside these once and kept on the disk."""
+        if name not in self._kept:
+            column = self.column(name)
+            kept = scratch_array(column.shape, column.dtype)
+            kept[:] = column
+            self._kept[name] = kept
+        return self._kept[name]
+
+    @cached_property
+    def _kept(self) -> dict[str, Column]:
+        return {}
 
 
 def beside(table: pa.Table, image_id: npt.NDArray[np.int64], name: str) -> Column:
     """A column of a table in the order of `image_id`; NaN, -1 or False for a null and for an image it does not hold."""
-    kind = table.schema.field(name).type
-    unknown = False if pa.types.is_boolean(kind) else np.nan if pa.types.is_floating(kind) else -1
-    values = np.asarray(pc.fill_null(table[name], unknown).to_numpy())
-    own = table["image_id"].to_numpy()
+    unknown = _unknown(table, name)
+    values, own = _filled(table, name), table["image_id"].to_numpy()
     if np.array_equal(own, image_id):
         return values
     if not len(own):
@@ -94,20 +148,36 @@ def beside(table: pa.Table, image_id: npt.NDArray[np.int64], name: str) -> Colum
     return np.where(own[at] == image_id, values[at], np.asarray(unknown, values.dtype))
 
 
-def read_training(inputs: ReportInputs, order: ClassOrder) -> Training:
-    """The usable training images with their weights."""
-    if inputs.weighed is None:
-        return Training(order, None)
-    manifest = read_table(inputs.weighed.table("manifest"), ("image_id", "weight", "repeats"))
-    weight = np.nan_to_num(beside(manifest, order.image_id, "weight").astype(np.float64))
-    weight *= beside(manifest, order.image_id, "repeats").clip(min=0)
-    found = inputs.evidence.get("duplicates")
-    if found is None:
-        return Training(order, Weights(weight, weight))
-    doubles = read_table(found.table("evidence"), ("image_id", "duplicate_group", "leak"))
-    group = beside(doubles, order.image_id, "duplicate_group")
-    group = np.where(group == -1, order.image_id, group)  # younger than that table
-    return Training(order, Weights.of(weight, group, beside(doubles, order.image_id, "leak")))
+def _filled(table: pa.Table, name: str) -> Column:
+    return np.asarray(pc.fill_null(table[name], _unknown(table, name)).to_numpy())
+
+
+def _unknown(table: pa.Table, name: str) -> float:
+    kind = table.schema.field(name).type
+    return False if pa.types.is_boolean(kind) else np.nan if pa.types.is_floating(kind) else -1
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which of the t usable training images are one picture, and which repeat one of val or test."""
+
+    group: npt.NDArray[np.int64]  # (t,)
+    leak: npt.NDArray[np.bool_]  # (t,)
+
+    @classmethod
+    def read(cls, found: Artifact, order: ClassOrder) -> "Copies":
+        """What an `evidence-duplicates` says; an image younger than it is a picture of its own."""
+        table = read_table(found.table("evidence"), ("image_id", "duplicate_group", "leak"))
+        group = beside(table, order.image_id, "duplicate_group")
+        return cls(np.where(group == -1, order.image_id, group), beside(table, order.image_id, "leak"))
+
+
+def read_weights(manifest: Artifact, order: ClassOrder, doubles: Copies | None) -> Weights:
+    """What a recipe makes of the usable training images."""
+    table = read_table(manifest.table("manifest"), ("image_id", "weight", "repeats"))
+    weight = np.nan_to_num(beside(table, order.image_id, "weight").astype(np.float64))
+    weight *= beside(table, order.image_id, "repeats").clip(min=0)
+    return Weights(weight, weight) if doubles is None else Weights.of(weight, doubles.group, doubles.leak)
 
 
 def source_rows(evidence: Evidence) -> tuple[SourceRow, ...]:
@@ -138,12 +208,15 @@ def class_figures(evidence: Evidence) -> tuple[ClassFigure, ...]:
 
 
 def _right_shares(evidence: Evidence) -> list[ClassFigure]:
-    """What confident learning estimates of the labels of each class."""
-    if "opinion" not in evidence.found:
-        return []
-    table = read_table(evidence.found["opinion"].table("classes"), ("class_index", "right_share"))
-    known = dict(zip(table["class_index"].to_pylist(), table["right_share"].to_pylist(), strict=True))
-    return [ClassFigure("Estimated right", True, True, tuple(known.get(k) for k in range(len(evidence.order.sizes))))]
+    """How right the labels of each class are, by all evidence together and by confident learning."""
+    figures = []
+    for source, name in (("fused", "Right labels"), ("opinion", "Right, by confident learning")):
+        if source in evidence.found:
+            table = read_table(evidence.found[source].table("classes"), ("class_index", "right_share"))
+            known = dict(zip(table["class_index"].to_pylist(), table["right_share"].to_pylist(), strict=True))
+            values = tuple(known.get(k) for k in range(len(evidence.order.sizes)))
+            figures.append(ClassFigure(name, True, True, values))
+    return figures
 
 
 def _other_class(column: str) -> Callable[[Evidence], Column]:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from pipeline.report.choice import Choice, positions_of
 from pipeline.report.sheets import Caption, Sheet, SheetSettings, contact_sheet, data_uri
 from pipeline.stages.population import Population
 from pipeline.storage.arrays import ArrayShards
 from pipeline.storage.artifacts import Artifact
-from pipeline.storage.tables import iterate_table
+from pipeline.storage.rows import take_rows
+from pipeline.storage.tables import count_rows
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def usable_positions(population: Population, image_id: npt.NDArray[np.int64]) ->
 def rows_at(
     artifacts: Sequence[Artifact], table: str, columns: Sequence[str], positions: npt.NDArray[np.int64]
 ) -> list[dict[str, Any]]:
-    """Rows of a table of several crawls, counted through, read as a stream.
+    """Rows of a table of several crawls, counted through; only row groups that hold one of them are read.
 
     Args:
         artifacts: of each crawl, in the population's order.
@@ -87,11 +87,12 @@ def rows_at(
         columns: which columns.
         positions: (p,) ascending, without repetition.
     """
-    found, start = [], 0
+    found: list[dict[str, Any]] = []
+    start = 0
     for artifact in artifacts:
-        for batch in iterate_table(artifact.table(table), columns):
-            first, last = np.searchsorted(positions, (start, start + batch.num_rows))
-            if last > first:
-                found += batch.take(pa.array(positions[first:last] - start)).to_pylist()
-            start += batch.num_rows
+        stop = start + count_rows(artifact.table(table))
+        first, last = np.searchsorted(positions, (start, stop))
+        if last > first:
+            found += take_rows(artifact.table(table), positions[first:last] - start, columns).to_pylist()
+        start = stop
     return found

@@ -25,6 +25,8 @@ class ReportInputs:
     images: tuple[Artifact | None, ...]  # of each; None: not decoded yet
     features: tuple[Artifact, ...]  # of the decoded crawls; empty where one of them has none
     evidence: dict[str, Artifact]  # by the name of its source: those that have been made
+    asked: tuple[str, ...]  # the recipes whose results are told
+    manifests: dict[str, Artifact]  # by recipe, in the order of the recipes told of
     weighed: Artifact | None  # the manifest whose weights are shown; its partition is the recipe
     predictions: dict[str, list[Artifact]]  # by recipe, one of each seed that the summary scores
     summary: Artifact | None
@@ -39,20 +41,21 @@ class ReportInputs:
     @property
     def all(self) -> list[Artifact]:
         """Everything found, in a fixed order."""
-        single = [*self.images, *self.features, *self.evidence.values(), self.weighed, self.summary]
+        single = [*self.images, *self.features, *self.evidence.values(), *self.manifests.values(), self.summary]
         found = [artifact for artifact in single if artifact is not None]
         predictions = [artifact for seeds in self.predictions.values() for artifact in seeds]
         return [*self.listings, *found, *predictions, *(artifact for _, artifact in self.models)]
 
 
-def find_inputs(store: Store, recipes: Sequence[str], baseline: str) -> ReportInputs:
-    """Whatever of the recipes' run is there.
+def find_inputs(store: Store, recipes: Sequence[str], others: Sequence[str], baseline: str) -> ReportInputs:
+    """Whatever of the recipes' run is there; of `others` the manifests alone.
 
     The weights shown are those of the last recipe that is not the baseline. Predictions and learning curves are of the
     seeds that the summary scores; of a recipe it does not score, every training is shown.
     """
     crawls = store.partitions("listing")
-    manifests = [_find(store, "manifest", recipe) for recipe in recipes if recipe != baseline]
+    manifests = {name: made for name in (*recipes, *others) if (made := _find(store, "manifest", name)) is not None}
+    weighed = [name for name in recipes if name in manifests and name != baseline]
     summary = _find(store, "summary")
     rows = read_table(summary.table("summary"), ("recipe", "seed")).to_pylist() if summary else []
     scored = sorted({(row["recipe"], row["seed"]) for row in rows if row["recipe"] in recipes})
@@ -70,7 +73,9 @@ def find_inputs(store: Store, recipes: Sequence[str], baseline: str) -> ReportIn
         images=tuple(images.values()),
         features=tuple(one for one in features if one is not None) if None not in features else (),
         evidence={name: made for name in EVIDENCE if (made := _find(store, f"evidence-{name}")) is not None},
-        weighed=next((manifest for manifest in reversed(manifests) if manifest), None),
+        asked=tuple(recipes),
+        manifests=manifests,
+        weighed=manifests[weighed[-1]] if weighed else None,
         predictions={name: [one for one in found if one] for name, found in predictions.items()},
         summary=summary,
         models=tuple((key[0], store.current("model", seeded(*key))) for key in shown),
@@ -120,7 +125,7 @@ def catalogue_of(listings: Sequence[Artifact]) -> list[ClassName]:
         return []
     rows = read_table(listings[0].table("classes"), ("class_index", "wnid", "lemmas", "gloss")).to_pylist()
     rows.sort(key=lambda row: row["class_index"])
-    return [ClassName((row["lemmas"] or [row["wnid"]])[0], row["gloss"] or "") for row in rows]
+    return [ClassName((row["lemmas"] or [row["wnid"]])[0], row["gloss"] or "", row["wnid"]) for row in rows]
 
 
 def costs_of(store: Store) -> tuple[StageCost, ...]:

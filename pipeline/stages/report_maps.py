@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from pipeline.report import maps
 from pipeline.report.choice import sample
@@ -26,8 +25,7 @@ def class_maps(view: ClassView, gallery: Gallery) -> tuple[Chart, ...]:
         return ()
     rows = sample(np.arange(len(view.image_id)), view.image_id, gallery.settings.points)
     at = view.position[rows]
-    with threadpool_limits(1):  # so that equal features give equal maps on any number of cores
-        place = maps.project(gallery.features.gather(gallery.population.shard[at], gallery.population.row[at]))
+    place = maps.project(gallery.features.gather(gallery.population.shard[at], gallery.population.row[at]))
     shown = f"{len(rows):,} of " if len(rows) < len(view.image_id) else ""
     return tuple(
         chart_of(

@@ -60,10 +60,12 @@ def mixed_up(
     return Mixed(recipe, tuple(MixedPair(*each) for each in told))
 
 
-def read_curves(inputs: ReportInputs, recipes: Sequence[str], value: str) -> list[Curve]:
-    """One curve per training that has finished an epoch and knows `value`."""
+def read_curves(inputs: ReportInputs, recipes: Sequence[str], value: str, only: str | None = None) -> list[Curve]:
+    """One curve per training, or per training of `only`, that has finished an epoch and knows `value`."""
     curves = []
     for recipe, model in inputs.models:
+        if only not in (None, recipe):
+            continue
         table = read_table(model.table("curve"), ("epoch", value)).sort_by("epoch").drop_null()
         if table.num_rows:
             points = (tuple(map(float, table[name].to_pylist())) for name in ("epoch", value))

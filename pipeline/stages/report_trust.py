@@ -1,6 +1,7 @@
 """The report's part on trust: how right each class and query is as a whole, and how honest these figures are."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -53,9 +54,21 @@ def _classes(fused: Artifact, names: Sequence[str]) -> trust.TrustTable:
 def _queries(fused: Artifact, listings: Sequence[Artifact], names: Sequence[str]) -> trust.TrustTable:
     table = read_table(fused.table("queries"))
     rows, best = _ends(table)
-    shown = rows.to_pylist()
+    return trust.table_of(query_rows(rows.to_pylist(), listings, names), best, table.num_rows)
+
+
+def query_rows(
+    shown: Sequence[dict[str, Any]], listings: Sequence[Artifact], names: Sequence[str]
+) -> list[trust.TrustRow]:
+    """Some rows of an `evidence-fused`'s table of queries, with what was searched for.
+
+    Args:
+        shown: the rows.
+        listings: of all crawls.
+        names: of all classes.
+    """
     texts = _texts(listings, {(own["crawl"], own["query_id"]) for own in shown if own["query_id"] is not None})
-    told = [
+    return [
         trust.TrustRow(
             own["class_index"],
             names[own["class_index"]],
@@ -65,7 +78,6 @@ def _queries(fused: Artifact, listings: Sequence[Artifact], names: Sequence[str]
         )
         for own in shown
     ]
-    return trust.table_of(told, best, table.num_rows)
 
 
 def _ends(table: pa.Table) -> tuple[pa.Table, int]:

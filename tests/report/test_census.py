@@ -3,13 +3,11 @@ import pytest
 
 from pipeline.report.census import (
     ClassName,
-    ClassRow,
     CrawlAccount,
     Weights,
     class_rows,
     cluster_counts,
     light_images,
-    pictured_classes,
     reason_counts,
 )
 
@@ -73,14 +71,3 @@ def test_class_rows_by_hand() -> None:
 def test_class_rows_without_weights_or_clusters() -> None:
     (only,) = class_rows([ClassName("cat", "")], np.array([0]), np.zeros(0, np.int32), None, None, [])
     assert (only.weight, only.light, only.clusters, only.top1) == (None, None, None, ())
-
-
-def test_the_most_suspicious_classes_are_pictured() -> None:
-    lights = [0.1, None, 0.5, 0.0, 0.5]
-    usable = [5, 5, 5, 5, 0]
-    rows = [
-        ClassRow(k, str(k), "", n, 0, None, light, None, ())
-        for k, (n, light) in enumerate(zip(usable, lights, strict=True))
-    ]
-    assert pictured_classes(rows, 2) == ([2, 0], [1, 3])
-    assert pictured_classes(rows, 9) == ([2, 0, 1, 3], [])

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.choice import extremes, largest_groups, lowest, parts, positions_of, sample
+from pipeline.report.choice import extremes, few_of_each, largest_groups, lowest, parts, positions_of, sample
 
 NAN = float("nan")
 
@@ -15,6 +15,19 @@ def test_ends_by_hand() -> None:
     heavy, light = extremes(weight, ids, 9)
     assert heavy.tolist() == [4, 1, 3]
     assert light.tolist() == [0, 2]
+
+
+def test_a_picture_listed_often_is_shown_once_and_a_weight_not_known_never() -> None:
+    weight, ids = np.array([0.1, 0.1, 0.1, 0.2, 0.9, NAN, 0.3]), np.arange(7)
+    heavy, light = extremes(weight, ids, 9, np.array([7, 7, 7, 3, 4, 5, 3]))
+    assert heavy.tolist() == [4, 6]  # of the pictures 4, 3 and 7; the heaviest listing stands for its picture
+    assert light.tolist() == [0]
+    assert [own.tolist() for own in extremes(np.full(2, NAN), np.arange(2), 3)] == [[], []]
+
+
+def test_few_of_each_by_hand() -> None:
+    assert few_of_each(np.array([9, 4, 7, 1, 3]), np.array([2, 0, 2, 2, 0]), 2).tolist() == [9, 4, 7, 3]
+    assert few_of_each(np.array([9, 4]), np.array([2, 2]), 1).tolist() == [9]
 
 
 @given(st.lists(st.integers(0, 3), max_size=30), st.integers(1, 12))

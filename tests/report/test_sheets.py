@@ -50,7 +50,7 @@ def test_data_uri() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"quality": 0}, {"size": 4}, {"ends": 65}, {"texts": 0}, {"classes": 0}, {"clusters": 0}, {"points": 0}]
+    "wrong", [{"quality": 0}, {"size": 4}, {"ends": 65}, {"texts": 0}, {"clusters": 0}, {"points": 0}]
 )
 def test_settings_out_of_range_are_refused_by_name(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"sheets.{next(iter(wrong))} must be"):

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline.evidence_tables import EVIDENCE
 from pipeline.records import CLASSES, CURVE, IMAGES, LISTING, MANIFEST, predictions
+from pipeline.report.page import RecipeNote
 from pipeline.stages.report import ReportSettings, make_report, report_page
 from pipeline.stages.summary import make_summary
 from pipeline.storage.arrays import write_array
@@ -319,6 +320,24 @@ class Reader(HTMLParser):
         return next(row for row in told if row and start[0] in row[0] and all(word in row for word in start[1:]))
 
 
+NOTES = {"baseline": RecipeNote("baseline", 73.6, "Every image counts.", "A slide")}
+
+
 def read(store: Store, recipes: Sequence[str] = RECIPES, settings: ReportSettings | None = None) -> Reader:
-    make_report(store, recipes, {"baseline": 73.6}, settings)
-    return Reader(report_page(store).read_text(encoding="utf-8"))
+    """All pages of the report, one after another, the entry page first."""
+    make_report(store, recipes, NOTES, settings)
+    return Reader("".join(pages(store).values()))
+
+
+def pages(store: Store) -> dict[str, str]:
+    """The pages of the report by their path, the entry page first."""
+    folder = report_page(store).parent
+    found = sorted(
+        folder.rglob("*.html"), key=lambda path: (len(path.relative_to(folder).parts), path != report_page(store), path)
+    )
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in found}
+
+
+def shown(store: Store, name: str) -> Reader:
+    """One page of the report as it is."""
+    return Reader(pages(store)[name])

@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import posixpath
 import re
 import shutil
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.report.page import RecipeNote
 from pipeline.report.sheets import SheetSettings
-from pipeline.stages.report import ReportSettings, make_report, report_page
+from pipeline.stages.report import ReportSettings, make_report
 from pipeline.storage.artifacts import Store
 from pipeline.storage.work import write_work
 from tests.stages.report_store import (
@@ -17,12 +19,15 @@ from tests.stages.report_store import (
     NONE,
     RECIPES,
     Image,
+    Reader,
     add_crawl,
     add_evidence,
     add_listing,
     add_training,
     add_weights,
+    pages,
     read,
+    shown,
 )
 
 
@@ -63,17 +68,46 @@ def test_what_the_best_recipe_mixes_up_is_told(store: Store) -> None:
 def test_accounting_and_classes_equal_the_figures_worked_by_hand(store: Store) -> None:
     page = read(store)
     assert page.row("shop", "yes") == ["shop", "5", "3", "4", "12", "10", "2", "yes", "missing 1, broken 1"]
-    # three usable, mean weight 3.25 / 3, one of three below half of it; two clusters; baseline 3/4, weighed 4/4 on test
-    assert page.row("cat")[1:] == ["3", "0", "1.08", "33.3", "2", "75.0", "100.0"]
-    assert page.row("dog", "0.75")[1:] == ["1", "1", "0.75", "0.0", "1", "0.0", "75.0"]
-    assert page.row("empty")[1:] == ["0", "0", NONE, NONE, "0", NONE, NONE]
+    classes = shown(store, "classes.html")
+    # three usable, one of three below half of their mean weight 3.25 / 3; baseline 3/4, weighed 4/4 on test
+    assert classes.row("cat")[1:] == ["3", "0", "33.3", "1.08", "75.0", "100.0"]
+    assert classes.row("dog")[1:] == ["1", "1", "0.0", "0.75", "0.0", "75.0"]
+    assert classes.row("empty")[1:] == ["0", "0", NONE, NONE, NONE, NONE]
+    assert "0 quarantined, 2 clusters" in shown(store, "class/00000.html").words
     assert "25.0% look wrong" in page.words  # one of four
+
+
+def test_a_class_tells_what_recipes_make_of_it_and_what_it_is_taken_for(store: Store) -> None:
+    read(store)
+    dog = shown(store, "class/00001.html")
+    assert dog.row("baseline") == ["baseline", NONE, NONE, "0.0"]  # it has no manifest here
+    assert dog.row("weighed") == ["weighed", "0.75", "0.0", "75.0"]
+    assert dog.row("empty") == ["empty", "25.0", NONE]
+    assert "75.0% top-1 on test by weighed , the best recipe on this class" in dog.words
+    assert [attrs["href"] for _, attrs in dog.tags if attrs.get("rel") in ("prev", "next")] == [
+        "00000.html",
+        "00002.html",
+    ]
+    assert "There is no decoded training image of this class to show." in shown(store, "class/00002.html").words
+
+
+def test_a_recipe_tells_its_weights_and_results(store: Store) -> None:
+    read(store)
+    weighed = shown(store, "recipe/weighed.html")
+    assert "25.0% of the training images" in weighed.words
+    assert "It trains on 100.0% of all" in weighed.words
+    assert weighed.row("test")[:5] == ["test", "4", "2", f"87.5 75.0{NONE}100.0 [62.5, 100.0]", "+50.0 [+12.5, +87.5]"]
+    assert weighed.row("cat", "1.08") == ["cat", "3", "1.08", "33.3"]
+    sheets = [str(attrs["alt"]) for tag, attrs in weighed.tags if tag == "img" and " picture" in str(attrs["alt"])]
+    assert sheets == ["Heaviest: 2 pictures", "Lightest: 2 pictures"]
+    assert "Every image counts. Slide “A slide”." in shown(store, "recipe/baseline.html").words
 
 
 def test_nothing_of_the_crawl_becomes_markup(store: Store) -> None:
     page = read(store)
-    html = report_page(store).read_text(encoding="utf-8")
-    assert "<script" not in html.lower()
+    scripts = {name for name, html in pages(store).items() if "<script" in html.lower()}
+    assert scripts == {"classes.html", "class-evidence.html"}  # ours
+    html = "".join(pages(store).values())
     assert HOSTILE in page.words  # shown, as text
     assert any(attrs.get("title", "") and HOSTILE in str(attrs["title"]) for _, attrs in page.tags)
     assert "\u202e" not in html
@@ -81,43 +115,68 @@ def test_nothing_of_the_crawl_becomes_markup(store: Store) -> None:
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on") or name == "style"]
 
 
-def test_the_page_loads_nothing_and_says_so_to_the_browser(store: Store) -> None:
-    page = read(store)
-    html = report_page(store).read_text(encoding="utf-8")
-    addresses = [
-        str(attrs[name]) for _, attrs in page.tags for name in ("src", "href", "srcset", "data") if name in attrs
-    ]
-    assert len(addresses) > 10
-    assert all(address.startswith(("data:", "#")) for address in addresses)
-    (policy,) = [attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
-    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    parts = {name: value for name, _, value in (part.strip().partition(" ") for part in str(policy).split(";"))}
-    assert parts["default-src"] == "'none'"
-    assert parts["img-src"] == "data:"
-    assert parts["style-src"] == f"'sha256-{digest}'"
-    assert "script-src" not in parts
+def test_a_page_loads_nothing_and_says_so_to_the_browser(store: Store) -> None:
+    read(store)
+    for name, html in pages(store).items():
+        page = Reader(html)
+        loaded = [str(attrs[key]) for _, attrs in page.tags for key in ("src", "srcset", "data") if key in attrs]
+        assert all(address.startswith("data:") for address in loaded)
+        (policy,) = [attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
+        parts = {key: value for key, _, value in (part.strip().partition(" ") for part in str(policy).split(";"))}
+        assert parts["default-src"] == "'none'"
+        assert parts["img-src"] == "data:"
+        assert parts["style-src"] == f"'sha256-{digest(html, 'style')}'"
+        if name.startswith("class") and "/" not in name:
+            assert parts["script-src"] == f"'sha256-{digest(html, 'script')}'"
+        else:
+            assert "script-src" not in parts
+
+
+def digest(html: str, tag: str) -> str:
+    """Of the only element of that name, as a policy names it."""
+    (text,) = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def test_every_link_leads_to_a_page_of_the_report(store: Store) -> None:
+    add_evidence(store, "shop", CRAWL)
+    read(store)
+    every = pages(store)
+    ids = {name: {attrs["id"] for _, attrs in Reader(html).tags if "id" in attrs} for name, html in every.items()}
+    linked = {"index.html"}
+    for name, html in every.items():
+        for tag, attrs in Reader(html).tags:
+            if tag == "a":
+                file, _, place = str(attrs["href"]).partition("#")
+                goal = posixpath.normpath(posixpath.join(posixpath.dirname(name), file)) if file else name
+                assert goal in every, (name, goal)
+                assert not place or place in ids[goal], (name, goal, place)
+                linked.add(goal)
+    assert linked == set(every)  # and each page can be reached
+    for kind, count in {"class/": 3, "recipe/": 2, "group/": 1}.items():
+        assert sum(name.startswith(kind) for name in every) == count
 
 
 def test_equal_runs_give_equal_bytes_and_no_second_work(store: Store) -> None:
     first = make_report(store, RECIPES, {})
-    before = (first.folder / "report.html").read_bytes()
+    before = (first.folder / "class/00000.html").read_bytes()
     assert not make_report(store, RECIPES, {}).made
     shutil.rmtree(first.folder)
     assert make_report(store, RECIPES, {}).made
-    assert (first.folder / "report.html").read_bytes() == before
+    assert (first.folder / "class/00000.html").read_bytes() == before
 
 
 def test_what_changes_the_page_changes_its_identity(store: Store) -> None:
     first = make_report(store, RECIPES, {})
-    assert make_report(store, RECIPES, {"baseline": 1.0}).identity != first.identity
+    assert make_report(store, RECIPES, {"baseline": RecipeNote("baseline", 1.0)}).identity != first.identity
     assert make_report(store, RECIPES[:1], {}).identity != first.identity
     smaller = ReportSettings(sheets=SheetSettings(ends=1))
     assert make_report(store, RECIPES, {}, smaller).identity != first.identity
 
 
 def test_sheets_hold_the_heaviest_the_lightest_and_the_clusters(store: Store) -> None:
-    page = read(store)
+    read(store)
+    page = shown(store, "class/00000.html")
     sheets = [str(attrs["alt"]) for tag, attrs in page.tags if tag == "img" and " picture" in str(attrs["alt"])]
     assert sheets[:4] == [
         "Heaviest: 2 pictures",
@@ -127,12 +186,6 @@ def test_sheets_hold_the_heaviest_the_lightest_and_the_clusters(store: Store) ->
     ]
     assert page.row("Lightest")[1:] == ["0.25", "3", "title 2", "2.jpg", NONE]
     assert page.row("Cluster 1")[1:] == ["0.25", "3", "title 2", "2.jpg", NONE]
-
-
-def test_classes_beyond_the_limit_are_named(store: Store) -> None:
-    page = read(store, settings=ReportSettings(sheets=SheetSettings(classes=1)))
-    assert "1 class without pictures here" in page.words
-    assert sum(tag == "details" and attrs.get("class") == "class" for tag, attrs in page.tags) == 1
 
 
 def test_an_empty_store_gives_a_page_that_says_so(tmp_path: Path) -> None:
@@ -155,7 +208,7 @@ def test_missing_weights_clusters_and_trainings_are_told(tmp_path: Path) -> None
     page = read(store)
     for sentence in ("Evidence that has not been made", "no weights are shown", "weighed has not been trained"):
         assert sentence in page.words
-    assert page.row("cat")[1:] == ["3", "0", NONE, NONE, NONE]
+    assert shown(store, "classes.html").row("cat")[1:] == ["3", "0"]
     assert "A sample: 3 pictures" in [attrs.get("alt") for _, attrs in page.tags]
 
 
@@ -176,7 +229,8 @@ def test_a_recipe_not_yet_trained_leaves_the_others_standing(store: Store) -> No
     page = read(store, [*RECIPES, "later"])
     assert "Recipe later has not been trained and scored." in page.words
     assert page.row("weighed", "+50.0 [+12.5, +87.5]")
-    assert page.row("cat")[-1] == NONE
+    assert shown(store, "classes.html").row("cat")[-2:] == ["75.0", "100.0"]
+    assert "It has no manifest of its own" in shown(store, "recipe/later.html").words
 
 
 def test_a_class_wholly_in_quarantine_and_a_crawl_without_a_usable_image(tmp_path: Path) -> None:
@@ -194,8 +248,9 @@ def test_several_crawls_are_accounted_apart_and_pictured_together(store: Store) 
     assert page.row("shop", "yes")[4:7] == ["12", "10", "2"]
     assert page.row("later", "yes")[4:] == ["3", "2", "1", "yes", "timeout 1"]
     # the manifest does not know the new images yet: they weigh nothing and are in no cluster
-    assert page.row("cat")[1:6] == ["4", "1", "0.81", "50.0", "2"]
-    assert page.row("empty")[1:6] == ["1", "0", "0.00", "0.0", "0"]
+    classes, page = shown(store, "classes.html"), shown(store, "class/00000.html")
+    assert classes.row("cat")[1:5] == ["4", "1", "50.0", "0.81"]
+    assert classes.row("empty")[1:5] == ["1", "0", "0.0", "0.00"]
     assert page.row("Lightest")[1:] == ["0.00", "1", HOSTILE, "late.jpg", NONE]
     assert page.row("Cluster 1")[1:] == ["0.25", "3", "title 2", "2.jpg", NONE]  # of the crawl read second
 
@@ -216,41 +271,3 @@ def test_stage_times_are_the_newest_of_what_is_current(store: Store) -> None:
     assert page.row("listing", "2.0 s") == ["listing", "shop", "2.0 s", "102 MB"]
     assert page.row("predictions", "90.0 s") == ["predictions", "baseline@0, baseline@1", "90.0 s", "170 MB"]
     assert page.row("Together")[2:] == ["92.0 s", "170 MB"]
-
-
-@pytest.mark.browser
-def test_the_page_in_a_real_browser(store: Store) -> None:
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
-        pytest.skip("no chromium on this machine: the report cannot be opened in a browser")
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415
-
-    add_evidence(store, "shop", CRAWL)
-    read(store)
-    address = report_page(store).resolve().as_uri()
-    pictures = Path(__file__).resolve().parents[2] / "build" / "screenshots"
-    pictures.mkdir(parents=True, exist_ok=True)
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    quiet += ["--disable-component-update", "--disable-sync"]
-    said: list[str] = []
-    asked: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=quiet)
-        for name, width in (("report", 1280), ("report-phone", 390)):
-            page = browser.new_page(viewport={"width": width, "height": 900})
-            page.on("console", lambda message: said.append(message.text))
-            page.on("pageerror", lambda error: said.append(str(error)))
-            page.on("request", lambda request: asked.append(request.url))
-            page.goto(address)
-            assert page.locator("#result-table").is_visible()
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")  # no sideways scrolling
-            # pictures wait until they come near the window: ask for all of them, then see that none is damaged
-            page.evaluate("Promise.all([...document.images].map(i => { i.loading = 'eager'; return i.decode(); }))")
-            assert page.evaluate("[...document.images].filter(image => !image.naturalWidth).length") == 0
-            assert page.evaluate("getComputedStyle(document.querySelector('.card')).borderRadius") == "10px"
-            page.locator("a[href='#class-1']").first.click()
-            assert page.locator("#class-1").is_visible()  # the link opened the class
-            page.screenshot(path=pictures / f"{name}.png", full_page=True)
-        browser.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [address, address]
