@@ -48,27 +48,6 @@ def table_folders(store: Store, table: str) -> list[Path]:
         return [store.current("predictions", seeded(name, seed)).table(kind) for seed in seeds]
     if table in WHOLES:
         return [store.current(WHOLES[table], WHOLE).table(table)]
-    raise ValueError(f"evidence {source!r} has no table {beside!r} beside it: there are {_beside_in_words()}")
-        return [store.current(f"evidence-{source}").table(beside or "evidence")]
-    if kind in ("manifest", "review") and name:
-        return [store.current(kind, name).table(kind)]
-    if (kind == "predictions" and name) or table == f"weights/{LEARNED}":
-        seeds = recorded_settings(store).seeds
-        return [store.current("predictions", seeded(name, seed)).table(kind) for seed in seeds]
-    if table in (
-        "evidence",
-        "summary",
-        "intervals",
-        "confusions",
-        "verdicts",
-        "settled",
-        "search",
-        "deliveries",
-        "tricks",
-        "chain",
-    ):
-        stage = "summary" if table in ("intervals", "confusions", "tricks", "chain") else table
-        return [store.current(stage, WHOLE).table(table)]
     raise ValueError(
         f"no table is called {table!r}: there are listing, classes, queries, images, evidence, evidence/NAME, "
         f"{_beside_in_words()}, manifest/RECIPE, review/RECIPE, predictions/RECIPE, weights/{LEARNED}, verdicts, "
