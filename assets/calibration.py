@@ -103,7 +103,8 @@ class Calibration:
         pages = max(ROWS["report"](many.figures), 1)  # as many in both trials
         seconds["report"] = Line(start=seconds["report"].start, per_unit=large["report"].seconds / pages)
         disk["report"] = Line(per_unit=large["report"].disk / pages)
-        seconds["summary"], disk["summary"] = Line(fixed=own["summary"].seconds), Line(fixed=own["summary"].disk)
+        for stage in ("ensemble", "summary"):
+            seconds[stage], disk[stage] = Line(fixed=own[stage].seconds), Line(fixed=own[stage].disk)
         rows, forward = trained.figures, speeds[0].images_per_s
         seconds["predictions"] = Line(fixed=max(0.0, own["predictions"].seconds - rows.clean / forward))
         disk["model"] = Line(fixed=own["model"].disk)

@@ -1,5 +1,6 @@
 """One trial of a calibration: the run's own stages over a few images, in a store of their own."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from pipeline.stages.class_sources import class_sources
 from pipeline.stages.classes import ClassOrder
 from pipeline.stages.confusion import make_confusion
 from pipeline.stages.duplicates import make_duplicates
+from pipeline.stages.ensemble import ENSEMBLES, TooFewCleanImagesError, make_ensemble
 from pipeline.stages.evidence import make_evidence
 from pipeline.stages.fusion import make_fused
 from pipeline.stages.fusion_tables import Verified
@@ -154,7 +156,7 @@ class Trial:
         return found
 
     def train(self, epochs: int) -> None:
-        """A baseline of a few epochs, and what it says of the clean images."""
+        """A baseline of a few epochs, what it says of the clean images, and ensembles of that alone."""
         training = self.settings.training
         images = self.store.current("manifest", BASELINE).facts["images_per_epoch"]
         asked = dataclasses.replace(
@@ -166,7 +168,10 @@ class Trial:
         )
         trainer = Trainer(self.store, self.names, self.settings.run.processes, lambda _: None)
         model = trainer.make_model(BASELINE, self.seed, asked)
-        trainer.make_predictions(model)
+        said = trainer.make_predictions(model)
+        for name in ENSEMBLES:
+            with contextlib.suppress(TooFewCleanImagesError):  # of the learned one, in a small sample
+                make_ensemble(self.store, name, self.seed, [said], self.settings.ensemble)
         make_summary(self.store, [BASELINE], [self.seed])
 
     @property
@@ -180,12 +185,12 @@ class Trial:
         return [float(value) for value in curve["seconds"].to_pylist()]
 
     def took(self) -> dict[str, Took]:
-        """Stage -> what it took; of several crawls or recipes the mean for manifests, the sum for the rest."""
+        """Stage -> what it took: one manifest and one ensemble in the mean, all crawls together for the rest."""
         found: dict[str, Took] = {}
         for stage in dict.fromkeys(line["stage"] for line in self.store.work()):
             lines = [line for line in self.store.work() if line["stage"] == stage]
             made = [self.store.current(stage, line["partition"]) for line in lines]
-            share = len(lines) if stage == "manifest" else 1
+            share = len(lines) if stage in {"manifest", "ensemble"} else 1
             disk = sum(path.stat().st_size for one in made for path in one.folder.rglob("*") if path.is_file())
             seconds, memory = sum(line["seconds"] for line in lines), max(line["peak_mb"] for line in lines)
             found[stage] = Took(seconds / share, disk // share, memory)

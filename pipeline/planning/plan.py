@@ -164,7 +164,7 @@ class Planner:
         if self.asked.predict_training:
             yield self._applied("predictions-training", models, self.crawl.train, logits * self.crawl.train)
         combined = [seeded(name, seed) for name in ENSEMBLES for seed in self.seeds] if self.asked.ensembles else []
-        yield self._plain("ensemble", combined)
+        yield dataclasses.replace(self._plain("ensemble", combined), disk=len(combined) * logits * self.crawl.clean)
 
     def _bounded(self, row: Row) -> Row:
         """No stage is done before the disk has taken what it writes."""

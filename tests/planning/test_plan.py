@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline.planning.figures import Asked, CrawlFigures, Line, Machine, Rates
 from pipeline.planning.laws import CELLS_SEARCHED, IN_CLASS, neighbour_products, seconds_in_class
 from pipeline.planning.plan import Planner, Row, added, described, gpu_hours, total_seconds, warnings
+from pipeline.stages.ensemble import ENSEMBLES
 from pipeline.stages.neighbour_search import MOST_CANDIDATES
 
 CRAWL = CrawlFigures(images=120, train=100, val=20, test=0, class_sizes=(60, 40), text_coverage=0.5)
@@ -69,6 +70,9 @@ def test_each_stage_follows_its_law() -> None:
     assert rows["predictions"].disk == 4 * 20 * 2 * 2
     assert "teaching" not in rows
     assert "ensemble" not in rows
+    rows = rows_of(dataclasses.replace(PLANNER, asked=dataclasses.replace(ASKED, ensembles=True)))
+    assert len(rows["ensemble"].partitions) == 2 * len(ENSEMBLES)
+    assert rows["ensemble"].disk == 2 * len(ENSEMBLES) * 20 * 2 * 2
 
 
 def test_trainings_see_their_share_and_students_ask_their_teachers() -> None:
