@@ -17,6 +17,7 @@ from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
 from assets.recipes import recipe_named, teachers_first
 from assets.resources import StoreResource, forget, record
+from assets.room import require_room
 from assets.settings import Settings, recorded_settings
 from assets.tricks import chain_line
 from pipeline.stages.listing import Crawl, crawl_name
@@ -166,8 +167,11 @@ class _Runner:
     def evidence(self, settings: Settings, read: Sequence[str] | None = None) -> None:
         """Everything up to the wide view of the evidence; only the crawls in `read`, or all, are looked at again."""
         crawls = self.store.crawls()
-        for crawl in crawls if read is None else read:
+        looked_at = crawls if read is None else read
+        for crawl in looked_at:
             self.listing(crawl)
+        require_room(self.store.open(), settings)
+        for crawl in looked_at:
             self.assets(["images"], crawl)
         self.assets(["evidence_duplicates", "baseline_manifest"])
         if "aum" in evidence_wanted(settings):
