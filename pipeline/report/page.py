@@ -1,7 +1,7 @@
 """Everything the pages of the report show, as plain values: what `render` makes HTML of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.report.census import ClassRow, CrawlAccount
 from pipeline.report.overview import SourceRow
@@ -220,6 +220,15 @@ class ClassPage:
     group: int | None  # its confused group
     groups: tuple[PictureGroup, ...]
     maps: tuple[Chart, ...]
+    worded: bool = True  # whether it is told what is known of each picture
+
+    def wordless(self) -> "ClassPage":
+        """The same without what is known of each picture."""
+        groups = tuple(
+            replace(group, sheets=tuple(sheet.wordless() if not sheet.beside else sheet for sheet in group.sheets))
+            for group in self.groups
+        )
+        return replace(self, groups=groups, worded=False)
 
 
 @dataclass(frozen=True)
@@ -256,7 +265,8 @@ class Trust:
     """How right classes and queries are as a whole, and how honest that is."""
 
     classes: TrustTable
-    queries: TrustTable
+    queries: TrustTable | None  # None where no search term is told
+    levels: bool  # whether the shares have a meaning beside their order
     calibration: Calibration | None  # None: no verdicts to judge by
     diagram: Chart | None  # of its held-out probabilities
 

@@ -1,13 +1,16 @@
 """Contact sheets: one JPEG that shows pictures side by side, and what is said of each of them."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
+
+LABEL: Final = 40  # characters of a label where room is short
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,10 @@ class Sheet:
     columns: int
     captions: tuple[Caption, ...]
     beside: bool = False  # one picture a row, its caption in words beside it
+
+    def wordless(self) -> "Sheet":
+        """The same, with the labels that stand on the pictures alone."""
+        return replace(self, captions=tuple(Caption("", "", None, None, one.label[:LABEL]) for one in self.captions))
 
     @property
     def blanks(self) -> int:

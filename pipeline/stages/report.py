@@ -13,7 +13,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from pipeline.engine import map_shards
-from pipeline.report.page import Frame, GroupLine, RecipeNote
+from pipeline.report.page import ClassPage, Frame, GroupLine, RecipeNote
 from pipeline.report.render import render_page
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.report_classes import AT_ONCE, ClassPages
@@ -30,6 +30,7 @@ STAGE = "report"
 CODE_VERSION = "5"
 ENTRY = "index.html"
 GROUPS_AT_ONCE = 16  # pages of confused groups
+LARGEST = 1_900_000  # bytes of a page
 
 Pages = Mapping[str, bytes]  # by path below the report's folder
 
@@ -158,8 +159,13 @@ class _Writer:
 
 
 def _class_files(pages: ClassPages, classes: range) -> Pages:
-    made = pages.of(classes)
-    return {f"class/{page.row.index:05d}.html": _inner("class", "classes", page) for page in made}
+    return {f"class/{page.row.index:05d}.html": render_class(page) for page in pages.of(classes)}
+
+
+def render_class(page: ClassPage) -> bytes:
+    """A class's page, without what is known of each picture where that would make it larger than LARGEST."""
+    html = _inner("class", "classes", page)
+    return html if len(html) <= LARGEST else _inner("class", "classes", page.wordless())
 
 
 def _inner(template: str, here: str, page: object) -> bytes:
