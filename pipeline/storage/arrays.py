@@ -36,9 +36,12 @@ def _create(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         with path.open("wb") as stream:
             np.save(stream, empty, allow_pickle=False)
         return empty
-    array: Array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
-    with path.open("rb+") as stream:
-        reserve(stream.fileno(), path.stat().st_size, path)
+    described = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, described)
+        stream.flush()
+        reserve(stream.fileno(), stream.tell() + math.prod(shape) * np.dtype(dtype).itemsize, path)
+    array: Array = np.lib.format.open_memmap(path, mode="r+")
     return array
 
 
