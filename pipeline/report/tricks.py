@@ -184,15 +184,15 @@ def cells(row: TrickRow) -> tuple[str, ...]:
     """A row in words under HEADINGS: percent, lowest to highest of the seeds, [95% over images]."""
     ours = row.recipe or ""
     if not row.seeds:
-        published = (_percent(row.top5.published), "", _points(row.top5.published_gain), "", "", "")
+        published = (_percent(row.top5.published, 2), "", _points(row.top5.published_gain, 2), "", "", "")
         return row.name, f"{ours} (not run)".strip(), "", *published
     return (
         row.name,
         f"{ours} ({row.network})" if row.network else ours,
         str(row.seeds),
-        _percent(row.top5.published),
+        _percent(row.top5.published, 2),
         _value(row.top5),
-        _points(row.top5.published_gain),
+        _points(row.top5.published_gain, 2),
         _gain(row.top5),
         _value(row.top1),
         _gain(row.top1),
@@ -216,7 +216,7 @@ def step_cells(step: Step) -> tuple[str, ...]:
             _between(reached.step_reduced, reached.step_reduced_low, reached.step_reduced_high),
         )
     ]
-    published = (_percent(step.top5.published), _percent(step.top5.published_reduced))
+    published = (_percent(step.top5.published, 2), _percent(step.top5.published_reduced))
     return step.name, step.recipe or "(not run)", *own, *published
 
 
@@ -236,9 +236,9 @@ def _between(value: float | None, low: float | None, high: float | None) -> str:
     return f"{_percent(value)}{ends}"
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f}"
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "" if share is None else f"{100 * share:.{digits}f}"
 
 
-def _points(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:+.1f}"
+def _points(share: float | None, digits: int = 1) -> str:
+    return "" if share is None else f"{100 * share:+.{digits}f}"

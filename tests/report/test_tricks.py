@@ -55,8 +55,8 @@ TOLD = told({"baseline": [0.5, 0.6], "a": [0.6, 0.7], "mine": [0.25, 0.25]})
 def test_a_row_in_words() -> None:
     base, a = TOLD.tables[0].rows
     assert len(HEADINGS) == len(cells(a))
-    assert cells(a)[:5] == ("A", "a (resnet18)", "2", "75.0", "65.0 (60.0 to 70.0) [55.0, 75.0]")
-    assert cells(a)[5:7] == ("+5.0", "+10.0 [+9.0, +12.0]")
+    assert cells(a)[:5] == ("A", "a (resnet18)", "2", "75.00", "65.0 (60.0 to 70.0) [55.0, 75.0]")
+    assert cells(a)[5:7] == ("+5.00", "+10.0 [+9.0, +12.0]")
     assert cells(base)[5:7] == ("", "")
     (mine,) = TOLD.tables[-1].rows
     assert cells(mine)[1:5] == ("mine", "2", "", "25.0 [15.0, 35.0]")
@@ -64,7 +64,7 @@ def test_a_row_in_words() -> None:
 
 def test_what_was_not_run_says_so() -> None:
     (wide,) = TOLD.tables[1].rows
-    assert cells(wide) == ("Wide", "(not run)", "", "80.0", "", "+10.0", "", "", "")
+    assert cells(wide) == ("Wide", "(not run)", "", "80.00", "", "+10.00", "", "", "")
     assert cells(TOLD.tables[2].rows[1])[1] == "b (not run)"
 
 
@@ -74,7 +74,7 @@ def test_steps_in_words() -> None:
     assert [row[:2] for row in found] == [
         (name, "(not run)") for name in ("baseline", "manifest", "student", "ensemble")
     ]
-    assert found[1][-2:] == ("75.0", "16.7")
+    assert found[1][-2:] == ("75.00", "16.7")
 
 
 @pytest.mark.parametrize(
