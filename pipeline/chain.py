@@ -43,7 +43,8 @@ def judges(shares: Mapping[str, Mapping[str, Shares]], baseline: str) -> Judges 
     """
     found = {split: own for split in ("val", "test") if (own := _comparable(shares.get(split, {}), baseline))}
     if len(found) == 2:
-        return Judges("val", "test", found["val"], found["test"])
+        both = {name: own for name, own in found["val"].items() if name in found["test"]}
+        return Judges("val", "test", both, found["test"])
     for split, own in found.items():
         half = fold_of_groups(own[baseline].image_id, 2, seed=0) == 1
         if half.any() and not half.all():

@@ -97,6 +97,15 @@ def test_of_one_split_a_half_chooses_and_the_other_tells() -> None:
 def test_recipes_that_judged_other_images_are_not_compared() -> None:
     by = judges({"val": {"baseline": shares([0, 1]), "a": shares([1, 1], start=5)}, "test": {}}, "baseline")
     assert by is None or "a" not in by.choosing
+    only_val = judges(
+        {
+            "val": {"baseline": shares([0, 1]), "a": shares([1, 1])},
+            "test": {"baseline": shares([0, 1]), "a": shares([1, 1], start=5)},
+        },
+        "baseline",
+    )
+    assert only_val is not None
+    assert set(only_val.choosing) == {"baseline"}  # what cannot be told is not chosen
     assert judges({"test": {"a": shares([1, 1])}}, "baseline") is None
     assert judges({}, "baseline") is None
 
