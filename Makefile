@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] < (3,14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test ui setup clean
+.PHONY: demo test ui faults setup clean
 
 setup: .venv/ready
 
@@ -25,6 +25,10 @@ test: setup
 
 ui: setup
 	$(BIN)/winnow ui
+
+# Faults, tried and counted: about half an hour. As root it also mounts small disks in memory and fills them.
+faults: setup
+	$(BIN)/python -m benchmarks.faults --json build/faults.json
 
 clean:
 	rm -rf .venv build demo winnow-store

@@ -17,9 +17,7 @@ def main() -> None:
     """Run the command; what a user can mend ends as one line that says how."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        sys.exit(app(standalone_mode=False))  # what `typer.Exit` told; None where nothing did
     except (typer.Abort, KeyboardInterrupt):
         sys.exit("stopped; the next run goes on where this one was")
     except (SettingsError, NotMadeError, BusyError, OSError, ValueError, LookupError, RuntimeError) as error:

@@ -39,6 +39,7 @@ def main() -> None:
         fresh = {row["fault"] for row in rows}
         held = json.loads(options.json.read_text()) if options.json.exists() else []
         rows = [row for row in held if row["fault"] not in fresh] + rows
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
     print(table(rows))
     sys.exit(any(row["lost"] for row in rows))

@@ -5,7 +5,7 @@ killed run began; the ledgers; the artifacts' records; the pointers to what is c
 their copies. Not looked at: Dagster's own databases, and locks, which hold nothing worth keeping.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -134,16 +134,21 @@ def _record(path: Path, ledgers: list[Path]) -> str | None:
         return UNSEALED
     held = {name: record for ledger in ledgers for name, record in (_told(ledger) or {"files": {}})["files"].items()}
     lost = sorted(set(told["files"]) - set(held))
-    return f"no sound ledger holds {lost[0]}, and {len(lost) - 1} more" if lost else None
+    return f"no sound ledger holds {_counted(lost)}" if lost else None
 
 
 def _history(path: Path, store: Store) -> str | None:
     lines = history_lines(path)
     damaged = [number for number, line in enumerate(lines, 1) if line is None]
     if damaged:
-        return f"line {damaged[0]} and {len(damaged) - 1} more: {UNSEALED}"
+        return f"line {_counted(damaged)}: {UNSEALED}"
     lost = unworked(store, [line for line in lines if line is not None])
-    return f"it does not tell of {lost[0]}, and {len(lost) - 1} more" if lost else None
+    return f"it does not tell of {_counted(lost)}" if lost else None
+
+
+def _counted(found: Sequence[object]) -> str:
+    """The first of them, and how many more there are."""
+    return f"{found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
 
 
 def unmade(store: Store) -> list[tuple[str, str]]:
