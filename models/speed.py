@@ -53,19 +53,24 @@ def forward_flops(network: Classifier, image_size: int) -> int:
 
 
 def images_per_second(encoder: Encoder, image_size: int, seconds: float) -> float:
-    """How fast stored pixels become features and logits: the last of growing batches, in about so many seconds."""
-    count, started = FIRST_BATCH, None
-    while True:
+    """How fast stored pixels become features and logits, in growing batches for about so many seconds.
+
+    The first batch does not count: it pays for what is loaded and planned.
+    """
+
+    def apply(count: int) -> None:
         pixels = np.zeros((count, image_size, image_size, 3), np.uint8)
-        before = time.perf_counter()
         encoder.apply(pixels, np.arange(count), ("features", "logits"), lambda _: None)
-        took = time.perf_counter() - before
-        if started is None:  # the first batch pays for what is loaded and planned
-            started = time.perf_counter()
-        elif time.perf_counter() - started + 2 * took > seconds:
-            return count / took
-        else:
-            count *= 2
+
+    apply(FIRST_BATCH)
+    started, done, count = time.perf_counter(), 0, FIRST_BATCH
+    while True:
+        apply(count)
+        done += count
+        took = time.perf_counter() - started
+        if 2 * took > seconds:  # the next batch takes about as long as all before it
+            return done / took
+        count *= 2
 
 
 @dataclass(frozen=True)
