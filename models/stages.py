@@ -10,6 +10,7 @@ from models.launch import launch
 from models.settings import TrainingSettings
 from models.specification import CrawlFolders, EncodingJob, Teacher, TrainingJob
 from pipeline.records import Split
+from pipeline.stages.carried import carry_features
 from pipeline.stages.crossfit import FOLD_STAGE, fold_partition, make_crossfit_features
 from pipeline.stages.ensemble import TRAINING_STAGE
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of, seeded
@@ -121,8 +122,10 @@ class Trainer:
         _, images = self._decoded([crawl])
 
         def build(draft: Draft) -> Facts:
-            self._apply(draft, model, [crawl], outputs=("features",))
-            return {"images": images[0].facts["usable"], "model": model.partition, "networks": [model.identity]}
+            if not carry_features(self.store, draft, stage, partition, model.identity, images[0]):
+                self._apply(draft, model, [crawl], outputs=("features",))
+            told = {"model": model.partition, "networks": [model.identity], "pixels": images[0].identity}
+            return {"images": images[0].facts["usable"], **told}
 
         wanted = identity(stage, CODE_VERSION, {}, inputs_of([model, *images]))
         return self.store.make(stage, partition, wanted, build)

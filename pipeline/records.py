@@ -21,6 +21,7 @@ Defect = Literal[
     "memory",  # decoding it went past the memory limit
     "timeout",  # decoding it went past the time limit
     "crashed",  # decoding it killed the worker process
+    "withdrawn",  # somebody asked for it to be taken out: neither its bytes nor anything made of them is kept
 ]
 DEFECTS: Final[tuple[Defect, ...]] = get_args(Defect)
 
@@ -98,6 +99,19 @@ VERDICTS: Final = pa.schema(
         pa.field("wnid", pa.string(), nullable=False),  # the class it was listed with
         pa.field("right", pa.bool_(), nullable=False),  # it is of that class
         pa.field("found_wnid", pa.string()),  # the class it is of instead, where it is wrong and somebody said so
+    ]
+)
+
+#: Pictures that are not to be kept, and who said so: one row per image, or per content that no crawl holds yet.
+WITHDRAWN: Final = pa.schema(
+    [
+        pa.field("image_id", pa.int64()),  # null for a content that no crawl held when it was told
+        pa.field("crawl", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("sha256", pa.string()),  # of its bytes; null where it had not been decoded
+        pa.field("why", pa.string(), nullable=False),
+        pa.field("told_by", pa.string(), nullable=False),
+        pa.field("told", pa.timestamp("us", "UTC"), nullable=False),
     ]
 )
 

@@ -1,5 +1,7 @@
 """Commands about crawls that come and images that go."""
 
+import getpass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,3 +23,18 @@ def watch(
 
     opened = Store(store)
     look(opened, settings_of(opened, config), folder, console, every=0 if once else every)
+
+
+@app.command()
+def withdraw(
+    file: Annotated[
+        Path, typer.Argument(help="CSV or Parquet: image_id, or crawl and path, or sha256; and why, in words.")
+    ],
+    by: Annotated[str, typer.Option(help="Who asks for it; you, if left out.")] = "",
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Take pictures out for good: nothing of them is kept or trained on, in these crawls or in later ones."""
+    from assets.withdraw import withdraw as take_out  # noqa: PLC0415 - the stages behind it take seconds to import
+
+    if not take_out(Store(store), file, by or getpass.getuser(), console):
+        raise typer.Exit(1)

@@ -1,24 +1,37 @@
-"""Stage `images`: every listed picture becomes a row of pixels or a row of quarantine."""
+"""Stage `images`: every listed picture becomes a row of pixels or a row of quarantine.
+
+What is withdrawn (`pipeline.stages.withdrawn`) is quarantined, whatever it is, and nothing of it is kept. Where a crawl
+has been decoded before, taking images out needs no decoding: the others are taken over.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from itertools import count
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.crawl.files import CrawlFiles
-from pipeline.crawl.workers import DecodePool, Results, Source
+from pipeline.crawl.worker import FIRST_DEFECT, ROW, USABLE
+from pipeline.crawl.workers import DecodePool, Source
 from pipeline.records import DEFECTS, IMAGES, LISTING, LOCATIONS
-from pipeline.storage.arrays import write_array
+from pipeline.stages.withdrawn import Withdrawn
+from pipeline.storage.arrays import open_array, write_array
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
-from pipeline.storage.tables import Steps, write_table
+from pipeline.storage.pieces import latest
+from pipeline.storage.tables import Steps, part_path, read_part, write_table
 
 CODE_VERSION = "1"
 _DETAIL = 200  # characters of what the decoder said
 _COPIED_ROWS = 1024  # at a time, from the workers' scratch to the published file
+_NOWHERE = Source("")  # of what is not to be read
+_WITHDRAWN = np.array((FIRST_DEFECT + DEFECTS.index("withdrawn"), 0, 0, b"", 0, b""), ROW)
 _REASONS = np.array([None, None, *DEFECTS], object)  # by a row's state
 
 
@@ -43,27 +56,60 @@ def make_images(
         workers: decoding processes, at least 1.
         on_progress: told how many images were done since it was last called, those of finished shards included.
     """
-    wanted = identity("images", CODE_VERSION, settings, inputs_of([listing]))
+    withdrawn = Withdrawn.of(store, listing.partition)
+    decoded = identity("images", CODE_VERSION, settings, inputs_of([listing]))
+    inputs = [*inputs_of([listing]), *withdrawn.inputs()]
+    wanted = identity("images", CODE_VERSION, settings, inputs)
+    rows = max(1, settings.shard_mb * 2**20 // (settings.image_size**2 * 3))
 
     def build(draft: Draft) -> Facts:
+        told = on_progress or (lambda _: None)
+        marks = {"decoded": decoded} if wanted != decoded else {}
+        earlier = _decoded_before(store, listing.partition, decoded)
+        if earlier is not None:
+            carry = partial(_carried, earlier)
+            return _build(draft, _stretches(listing, rows), withdrawn, carry, told) | _size(settings) | marks
         spooled = listing.facts.get("containers") == "spool"
         containers = CrawlFiles(str(listing.table("spool"))) if spooled else files
         with DecodePool(files, settings, workers, containers=containers, scratch=draft.folder) as pool:
-            return _build(draft, listing, settings, pool, on_progress or (lambda _: None))
+
+            def decode(_shard: int, sources: list[Source]) -> _Shard:
+                found = pool.decode(sources, told)
+                return _Shard(found.rows.copy(), found.pixels, np.arange(len(sources)))
+
+            return _build(draft, _stretches(listing, rows), withdrawn, decode, told) | _size(settings) | marks
 
     return store.make("images", listing.partition, wanted, build)
 
 
+@dataclass(frozen=True)
+class _Shard:
+    """What is known of n images, and where their pixels are read from."""
+
+    rows: npt.NDArray[Any]  # (n,) of `worker.ROW`
+    pixels: npt.NDArray[np.uint8]  # (m, S, S, 3)
+    place: npt.NDArray[np.int64]  # (n,) of usable images: the row in `pixels`
+
+
+def _size(settings: DecodeSettings) -> Facts:
+    return {"image_size": settings.image_size}
+
+
 def _build(
-    draft: Draft, listing: Artifact, settings: DecodeSettings, pool: DecodePool, on_progress: Callable[[int], None]
+    draft: Draft,
+    stretches: Iterator[tuple[pa.Array, list[Source]]],
+    withdrawn: Withdrawn,
+    read: Callable[[int, list[Source]], _Shard],
+    on_progress: Callable[[int], None],
 ) -> Facts:
-    rows = max(1, settings.shard_mb * 2**20 // (settings.image_size**2 * 3))
     total: Facts = {"listed": 0, "usable": 0}
     reasons: Counter[str] = Counter()
-    for shard, (ids, sources) in enumerate(_stretches(listing, rows)):
+    for shard, (ids, sources) in enumerate(stretches):
         facts = draft.finished(shard)
         if facts is None:
-            facts = _write_shard(draft, shard, ids, pool.decode(sources, on_progress))
+            unread = set(np.flatnonzero(np.isin(ids.to_numpy(), withdrawn.image_id)).tolist())
+            asked = [_NOWHERE if at in unread else source for at, source in enumerate(sources)] if unread else sources
+            facts = _write_shard(draft, shard, ids, read(shard, asked), withdrawn)
         else:
             on_progress(len(sources))
         total = {name: total[name] + facts[name] for name in total}
@@ -71,17 +117,44 @@ def _build(
     quarantined = sum(reasons.values())
     if total["listed"] != total["usable"] + quarantined:
         raise AssertionError(f"{total} and {quarantined} quarantined: an image went astray")
-    return total | {"quarantined": quarantined, "reasons": dict(reasons), "image_size": settings.image_size}
+    return total | {"quarantined": quarantined, "reasons": dict(reasons)}
 
 
-def _write_shard(draft: Draft, shard: int, ids: pa.Array, results: Results) -> Facts:
-    kept = np.flatnonzero(results.usable)
+def _decoded_before(store: Store, crawl: str, decoded: str) -> Artifact | None:
+    """The images of the same listing and settings, before some were withdrawn; None where there are none."""
+    for found in latest(Store(store.root), "images", crawl):
+        if decoded in {found.identity, found.facts.get("decoded")}:
+            return found
+    return None
+
+
+def _carried(earlier: Artifact, shard: int, sources: list[Source]) -> _Shard:
+    """A shard as it was decoded before."""
+    table = read_part(part_path(earlier.table("images"), shard))
+    if table.num_rows != len(sources):
+        raise ValueError(f"{earlier.folder} is not of this listing")
+    rows = np.zeros(len(sources), ROW)
+    reason = pc.index_in(table["reason"], pa.array(DEFECTS))
+    rows["state"] = pc.fill_null(pc.add(reason, FIRST_DEFECT), USABLE).to_numpy()
+    for name in ("width", "height", "perceptual_hash"):
+        rows[name] = pc.fill_null(table[name], 0).to_numpy()
+    for name in ("sha256", "detail"):
+        rows[name] = [text.encode() for text in pc.fill_null(table[name], "").to_pylist()]
+    pixels = open_array(earlier.table("pixels") / f"part-{shard:05d}.npy")
+    return _Shard(rows, pixels, pc.fill_null(table["row"], -1).to_numpy().astype(np.int64))
+
+
+def _write_shard(draft: Draft, shard: int, ids: pa.Array, read: _Shard, withdrawn: Withdrawn) -> Facts:
+    rows = read.rows
+    sha256 = pa.array(rows["sha256"].astype(str).astype(object), pa.string(), mask=rows["state"] != USABLE)
+    rows[withdrawn.among(ids.to_numpy(), sha256)] = _WITHDRAWN
+    kept = read.place[rows["state"] == USABLE]
     pixels_path = draft.table("pixels") / f"part-{shard:05d}.npy"
     images_path = draft.table("images") / f"part-{shard:05d}.parquet"
-    with write_array(pixels_path, (len(kept), *results.pixels.shape[1:]), np.uint8) as pixels:
+    with write_array(pixels_path, (len(kept), *read.pixels.shape[1:]), np.uint8) as pixels:
         for at in range(0, len(kept), _COPIED_ROWS):
-            pixels[at : at + _COPIED_ROWS] = results.pixels[kept[at : at + _COPIED_ROWS]]
-    table = _table(shard, ids, results)
+            pixels[at : at + _COPIED_ROWS] = read.pixels[kept[at : at + _COPIED_ROWS]]
+    table = _table(shard, ids, rows)
     write_table(images_path, IMAGES, [table])
     reasons = Counter(table["reason"].drop_null().to_pylist())
     facts = {"listed": len(ids), "usable": len(kept), "reasons": dict(reasons)}
@@ -89,8 +162,8 @@ def _write_shard(draft: Draft, shard: int, ids: pa.Array, results: Results) -> F
     return facts
 
 
-def _table(shard: int, ids: pa.Array, results: Results) -> pa.Table:
-    rows, bad = results.rows, ~results.usable
+def _table(shard: int, ids: pa.Array, rows: npt.NDArray[Any]) -> pa.Table:
+    bad = rows["state"] != USABLE
     details: npt.NDArray[np.object_] = np.full(len(rows), None, object)
     # Cut to bytes by the worker, perhaps within a character.
     details[bad] = [text.decode(errors="ignore")[:_DETAIL] for text in rows["detail"][bad].tolist()]

@@ -1,6 +1,7 @@
 """Where features come from when a crawl is added: from a baseline trained anew, or from the one they came from."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,20 @@ from assets.settings import Settings
 from assets.training import baseline_models, kept_baseline
 from models.features import FeaturesSettings
 from pipeline.stages.classes import current_features
-from pipeline.storage.artifacts import Store
+from pipeline.storage.artifacts import Draft, Facts, Store
 
 RETRAIN, KEEP = Settings(), Settings(features=FeaturesSettings(baseline="keep"))
+
+
+def made(facts: Facts, _draft: Draft) -> Facts:
+    return facts
 
 
 def told(store: Store, model: str, **features: list[str]) -> Store:
     """A current baseline of some identity, and features of crawls that tell which networks they come from."""
     for crawl, networks in features.items():
-        store.make("features", crawl, f"{crawl}-{'-'.join(networks)}", lambda _, own=networks: {"networks": own})
+        facts = {"networks": networks}
+        store.make("features", crawl, f"{crawl}-{'-'.join(networks)}", partial(made, facts))
     store.make("model", "baseline@0", model, lambda _: {})
     return store
 

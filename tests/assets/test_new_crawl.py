@@ -10,7 +10,7 @@ from rich.console import Console
 from assets.progress import TerminalProgress
 from assets.settings import DeliverySettings, Settings, settings_of
 from assets.watch import look
-from pipeline.stages import class_sources
+from pipeline.evidence.kmeans import cluster_class
 from pipeline.storage.artifacts import Artifact, Store
 from tests.models.test_stages import run_here
 
@@ -92,13 +92,12 @@ def contents(artifact: Artifact) -> dict[str, bytes]:
 def clustered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the classes that k-means is run on, in time."""
     sizes: list[int] = []
-    cluster = class_sources.cluster_class
 
     def counting(features: Any, *more: Any) -> Any:
         sizes.append(len(features))
-        return cluster(features, *more)
+        return cluster_class(features, *more)
 
-    monkeypatch.setattr(class_sources, "cluster_class", counting)
+    monkeypatch.setattr("pipeline.stages.class_sources.cluster_class", counting)
     return sizes
 
 
