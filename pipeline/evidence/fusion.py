@@ -123,6 +123,9 @@ def logistic(value: Floats) -> Floats:
 def fit_mixture(seen: Seen, guess: npt.NDArray[np.float32], settings: FusionSettings) -> Mixture:
     """Learn the distributions of right and wrong images, and how many are right.
 
+    A single view with nothing to hold it against (no text, no ranks, one query a class) can be cut into right and wrong
+    anywhere: then the cut stays where the guess makes it, because rounds would only carry it away.
+
     Args:
         seen: n images.
         guess: (n,) where to begin: a first idea of how likely each label is.
@@ -131,12 +134,21 @@ def fit_mixture(seen: Seen, guess: npt.NDArray[np.float32], settings: FusionSett
     every = _expect(seen, settings.bins, lambda rows: np.ones(len(seen.query[rows])))
     right = _expect(seen, settings.bins, lambda rows: guess[rows].astype(np.float64))
     found, moved, done = _maximise(seen, every, right, settings), np.inf, 0
-    while done < settings.rounds and moved > CONVERGED:
+    most = settings.rounds if _witnesses(seen) > 1 else 0
+    while done < most and moved > CONVERGED:
         before = found.query_share
         right = _expect(seen, settings.bins, partial(found.probability, seen))
         found = _maximise(seen, every, right, settings)
         moved, done = float(np.abs(found.query_share - before).max(initial=0)), done + 1
     return replace(found, rounds=done, moved=moved)
+
+
+def _witnesses(seen: Seen) -> int:
+    """What can be held against each other: the views that know anything, and the query where a class has several."""
+    known = np.zeros(seen.bins.shape[1], np.bool_)
+    for rows in seen.blocks():
+        known |= (seen.bins[rows] != UNKNOWN).any(axis=0)
+    return int(known.sum()) + (len(seen.class_of) > len(np.unique(seen.class_of)))
 
 
 @dataclass(frozen=True)

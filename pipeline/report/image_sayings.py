@@ -134,7 +134,7 @@ SAYINGS: Final = (
         "rank",
         "top_ranked",
         _yes("top_ranked"),
-        lambda view: f"It is {'' if view['top_ranked'] else 'not '}among the first, by which clusters are judged.",
+        told.top_ranked,
     ),
     Saying("kmeans", "cluster", _cluster_number("cluster"), told.cluster),
     Saying(

@@ -50,6 +50,13 @@ def position(view: ImageView) -> str:
     )
 
 
+def top_ranked(view: ImageView) -> str:
+    """Whether it is among its class's first."""
+    if not view.knows("position"):
+        return SILENT["rank"]
+    return f"It is {'' if view['top_ranked'] else 'not '}among the first, by which clusters are judged."
+
+
 def cluster(view: ImageView) -> str:
     """Which k-means cluster it lies in."""
     number = view.number("cluster")

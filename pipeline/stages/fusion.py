@@ -27,7 +27,7 @@ from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, ide
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-fused"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 SAMPLE_IMAGES = 200_000
 SAMPLE_SEED = 0
 FOLDS, FOLD_SEED = 5, 0  # by which verdicts are held out to be compared with what others teach

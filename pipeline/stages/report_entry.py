@@ -90,7 +90,7 @@ def _class(row: census.ClassRow, why: str) -> Next:
 
 def _queries(trust: Trust | None) -> tuple[Next, ...]:
     """The worst queries that found more than a handful."""
-    if trust is None:
+    if trust is None or trust.queries is None:
         return ()
     shown = [row for row in trust.queries.worst if row.images >= LEAST and row.right < 0.5][:SHOWN]
     return tuple(Next(f"class/{row.class_index:05d}.html", _asked(row), _found(row)) for row in shown)

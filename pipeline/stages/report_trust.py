@@ -36,6 +36,8 @@ def read_trust(fused: Artifact, listings: Sequence[Artifact], names: Sequence[st
     return Trust(
         classes=_classes(fused, names),
         queries=_queries(fused, listings, names),
+        # no round was made where there was nothing to hold a view against
+        levels=fused.facts.get("rounds") != 0 or fused.facts.get("verified", 0) > 0,
         calibration=calibration,
         diagram=chart_of(drawn, "How often labels were right, over how likely they were said to be") if drawn else None,
     )
@@ -51,8 +53,10 @@ def _classes(fused: Artifact, names: Sequence[str]) -> trust.TrustTable:
     return trust.table_of(told, best, table.num_rows)
 
 
-def _queries(fused: Artifact, listings: Sequence[Artifact], names: Sequence[str]) -> trust.TrustTable:
+def _queries(fused: Artifact, listings: Sequence[Artifact], names: Sequence[str]) -> trust.TrustTable | None:
     table = read_table(fused.table("queries"))
+    if table["query_id"].null_count == len(table):
+        return None
     rows, best = _ends(table)
     return trust.table_of(query_rows(rows.to_pylist(), listings, names), best, table.num_rows)
 

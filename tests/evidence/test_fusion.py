@@ -52,6 +52,23 @@ def test_its_probabilities_are_honest() -> None:
         assert probability[own].mean() == pytest.approx(right[own].mean(), abs=0.12)
 
 
+def test_a_view_alone_stays_with_the_guess() -> None:
+    """With nothing to hold it against it could be cut anywhere: rounds would carry most images to one side."""
+    seen, _, _ = made_up()
+    alone = np.where(np.arange(3) == 0, seen.bins, UNKNOWN).astype(np.uint8)
+    guess = np.array([0.2, 0.4, 0.6, 0.7], np.float32)[alone[:, 0]]
+    one_query = replace(seen, bins=alone, query=seen.class_of[seen.query], class_of=np.arange(3, dtype=np.int32))
+    found = fit_mixture(one_query, guess, SETTINGS)
+    probability = every(found, one_query)
+    assert found.rounds == 0
+    assert probability.mean() == pytest.approx(guess.mean(), abs=0.01)
+    for label in range(3):  # of two images of a class the one of the better bin is likelier right
+        own = one_query.query == label
+        means = [probability[own & (alone[:, 0] == bin_)].mean() for bin_ in range(4)]
+        assert means == sorted(means)
+    assert fit_mixture(replace(seen, bins=alone), guess, SETTINGS).rounds > 0  # several queries a class are a witness
+
+
 def test_missing_evidence_leaves_what_the_query_says() -> None:
     seen, _, guess = made_up(missing=0.3)
     found = fit_mixture(seen, guess, SETTINGS)
