@@ -1,76 +1,9 @@
-"""How fast a network is applied on this machine, and what it costs: measured in a process of its own.
-
-    python -m models.speed '{"network": "resnet18", "classes": 24, "image_size": 32, "seconds": 2}'
-
-prints one JSON object: device, devices, features, parameters, flops (of one forward pass of one image, a multiplication
-and an addition counted apart) and images_per_s. The parent stays free of torch, as it is where a run begins.
-"""
+"""How fast a network is applied here, asked of a process of its own: no torch in this one, as where a run begins."""
 
 import json
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
-
-import numpy as np
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
-from models.encode import Encoder
-from models.gang import join_gang
-from models.networks import Classifier, build_network
-from models.settings import TrainingSettings
-from models.specification import ModelSpecification
-
-FIRST_BATCH = 4  # images; the number grows until a batch takes a while
-
-
-def main() -> None:
-    """Measure the network named on the command line."""
-    asked = json.loads(sys.argv[1])
-    gang = join_gang()
-    network = build_network(asked["network"], asked["classes"], 0).eval()
-    told = ModelSpecification(
-        settings=TrainingSettings(network=asked["network"]),
-        seed=0,
-        classes=asked["classes"],
-        image_size=asked["image_size"],
-        features=network.head.in_features,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-    )
-    flops = forward_flops(network, asked["image_size"])
-    rate = images_per_second(Encoder(network.to(gang.device), told, gang), asked["image_size"], asked["seconds"])
-    devices = torch.cuda.device_count() if gang.device.type == "cuda" else 1
-    found = {"device": gang.device.type, "devices": devices, "features": told.features, "flops": flops}
-    sys.stdout.write(json.dumps({**found, "parameters": told.parameters, "images_per_s": rate}) + "\n")
-
-
-def forward_flops(network: Classifier, image_size: int) -> int:
-    """Floating-point operations of one forward pass of one image."""
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, image_size, image_size))
-    return int(counter.get_total_flops())
-
-
-def images_per_second(encoder: Encoder, image_size: int, seconds: float) -> float:
-    """How fast stored pixels become features and logits, in growing batches for about so many seconds.
-
-    The first batch does not count: it pays for what is loaded and planned.
-    """
-
-    def apply(count: int) -> None:
-        pixels = np.zeros((count, image_size, image_size, 3), np.uint8)
-        encoder.apply(pixels, np.arange(count), ("features", "logits"), lambda _: None)
-
-    apply(FIRST_BATCH)
-    started, done, count = time.perf_counter(), 0, FIRST_BATCH
-    while True:
-        apply(count)
-        done += count
-        took = time.perf_counter() - started
-        if 2 * took > seconds:  # the next batch takes about as long as all before it
-            return done / took
-        count *= 2
 
 
 @dataclass(frozen=True)
@@ -93,12 +26,8 @@ def measure(network: str, classes: int, image_size: int, seconds: float) -> Spee
     """
     asked = json.dumps({"network": network, "classes": classes, "image_size": image_size, "seconds": seconds})
     done = subprocess.run(
-        [sys.executable, "-m", "models.speed", asked], capture_output=True, text=True, check=False, timeout=600
+        [sys.executable, "-m", "models.speed_worker", asked], capture_output=True, text=True, check=False, timeout=600
     )
     if done.returncode:
         raise RuntimeError(f"the speed of {network} could not be measured:\n{done.stderr[-2000:]}")
     return Speed(**json.loads(done.stdout.splitlines()[-1]))
-
-
-if __name__ == "__main__":
-    main()

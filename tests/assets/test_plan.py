@@ -1,6 +1,8 @@
 """`winnow plan`: on rates that are kept, and once with a calibration of its own."""
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from pipeline.planning.laws import ROWS
 from pipeline.stages.listing import Crawl, make_listing
 from pipeline.stages.sampled import Labels
 from pipeline.storage.artifacts import Store
-from tests.assets.conftest import SmallRun
+from tests.assets.conftest import ROOT, SmallRun
 from tests.planning.test_plan import RATES
 
 MACHINE = "cores = 64\nmemory_gb = 0.1\ngpus = 8\ngpu_tflops = 990\n"
@@ -57,6 +59,12 @@ def test_plan_and_described_machine_beside_the_facts_of_a_run(
     }
     unmade = [stage for stage, fact in made.items() if fact == "-"]
     assert unmade == [], "every stage that is planned is one that a run makes, by its own name"
+
+
+def test_what_stages_load_is_not_loaded_before_it_is_measured() -> None:
+    code = "import sys, assets.plan; print(*{'torch', 'faiss', 'hdbscan', 'sklearn'} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == []
 
 
 def test_a_store_without_a_plan_says_how_to_make_one(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from models.networks import build_network
-from models.speed import forward_flops, measure
+from models.speed import measure
+from models.speed_worker import forward_flops
 
 
 def test_operations_are_those_of_the_published_network() -> None:
