@@ -109,10 +109,12 @@ def _stop_table() -> KeyTable:
     return KeyTable(word_keys(stop), np.full(len(stop), _STOP))
 
 
-def matched_words(text: str, own: ClassWords) -> tuple[str, ...]:
-    """The words of a text that are words of its class, as `spelled` has them, in their order, each once."""
+def matched_words(texts: Sequence[str], own: ClassWords) -> list[tuple[str, ...]]:
+    """The words of each text that are words of their class, as `spelled` has them, in their order, each once."""
     known = vocabulary([own])
-    return tuple(dict.fromkeys(word for word in spelled([text], known.scripts)[0] if word in known.forms))
+    return [
+        tuple(dict.fromkeys(word for word in words if word in known.forms)) for words in spelled(texts, known.scripts)
+    ]
 
 
 def _lemmas(lemmas: Sequence[str]) -> list[list[str]]:

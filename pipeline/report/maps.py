@@ -50,14 +50,23 @@ def project(features: Floats) -> npt.NDArray[np.float64]:
     if points.size:
         # the smaller of the two Gram matrices has all there is to know
         wide = points.shape[1] > len(points)
-        values, vectors = np.linalg.eigh(points @ points.T if wide else points.T @ points)
-        kept = np.argsort(-values, kind="stable")[:2]
+        values, vectors = _largest(points @ points.T if wide else points.T @ points)
+        kept = np.argsort(-values, kind="stable")
         kept = kept[values[kept] > 1e-9 * max(float(values.max()), 1e-300)]
         axes = vectors[:, kept]
         flat[:, : len(kept)] = axes * np.sqrt(values[kept]) if wide else points @ axes
     largest = flat[np.abs(flat).argmax(axis=0), [0, 1]]
     place[finite] = flat * np.where(largest < 0, -1.0, 1.0)
     return place
+
+
+def _largest(gram: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The two largest eigenvalues of a symmetric matrix, or the only one, and their vectors."""
+    from scipy.linalg import eigh  # noqa: PLC0415 - slow to load, and only maps need it
+
+    last = len(gram) - 1
+    values, vectors = eigh(gram, subset_by_index=(max(0, last - 1), last), check_finite=False)
+    return values, vectors
 
 
 def graded(values: Floats, edges: Sequence[float], labels: Sequence[str]) -> list[Marks]:

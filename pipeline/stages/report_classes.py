@@ -110,11 +110,12 @@ class ClassPages:
         return (self.run.best or self.run.baseline) if self.run.split is not None else None
 
     def _queries(self, classes: range) -> dict[int, list[TrustRow]]:
-        """Of each class its queries, the worst first."""
+        """Of each class its queries, the worst first; none where the crawl names none."""
         fused = self.run.evidence.found.get("fused")
         if fused is None:
             return {}
-        rows = [row for k in classes for row in self._query_rows.get(k, [])]
+        found = [self._query_rows.get(k, []) for k in classes]
+        rows = [row for own in found if any(one["query_id"] is not None for one in own) for row in own]
         told: dict[int, list[TrustRow]] = {}
         for row in query_rows(rows, self.run.inputs.listings, self.run.names):
             told.setdefault(row.class_index, []).append(row)

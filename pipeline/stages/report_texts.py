@@ -32,7 +32,7 @@ def with_words(
         if not choice.beside:
             return choice
         shown = [texts[at] for at in choice.position.tolist()]
-        matched = [_matched(text, words[view.index]) for text in shown]
+        matched = map(_named, matched_words([_whole(text) for text in shown], words[view.index]))
         told = [(own, *facts, *_quoted(text)) for own, facts, text in zip(matched, choice.facts, shown, strict=True)]
         return replace(choice, facts=tuple(told))
 
@@ -42,10 +42,12 @@ def with_words(
     ]
 
 
-def _matched(text: dict[str, Any], own: ClassWords) -> str:
-    """The words of the text that are words of the class, in words."""
-    whole = " ".join([text["title"] or "", text["description"] or "", *(text["tags"] or ())])
-    found = matched_words(whole[:READ], own)
+def _whole(text: dict[str, Any]) -> str:
+    return " ".join([text["title"] or "", text["description"] or "", *(text["tags"] or ())])[:READ]
+
+
+def _named(found: Sequence[str]) -> str:
+    """The words of a text that are words of its class, in words."""
     more = f" and {len(found) - WORDS} more" if len(found) > WORDS else ""
     return f"words that match: {', '.join(found[:WORDS])}{more}" if found else "no word matches"
 

@@ -245,7 +245,7 @@ def add_evidence(store: Store, crawl: str, images: Sequence[Image], sources: Seq
             path = draft.table(name) / "part-00000.parquet"
             files[path] = write_table(path, table.schema, [table])
         draft.finish(0, files)
-        return {"images": 4}
+        return {"images": 4, "rounds": 1, "verified": 0}
 
     for source in sources:
         store.make(f"evidence-{source}", "all", "e", partial(build, source))

@@ -78,6 +78,7 @@ def test_each_class_has_its_figures(store: Store) -> None:
     assert cat.row("Noise") == ["Noise", "33.3%", "1 of 2"]
     assert cat.row(DOG, "37.5") == [DOG, "37.5"]  # confused with, out of fold
     assert cat.row("query 8") == ["query 8", "1", "25.0", ""]
+    assert "Its queries" not in shown(store, "class/00001.html").words  # nobody named one
 
 
 def test_every_kind_of_evidence_is_pictured(store: Store) -> None:
