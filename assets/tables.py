@@ -17,7 +17,7 @@ BESIDE: Final[dict[str, tuple[str, ...]]] = {
 }
 #: Tables that are one for all crawls, and the stages they lie in.
 WHOLES: Final[dict[str, str]] = {
-    **{name: name for name in ("evidence", "summary", "verdicts", "settled", "search", "deliveries")},
+    **{name: name for name in ("evidence", "summary", "verdicts", "settled", "search", "deliveries", "withdrawn")},
     **dict.fromkeys(("intervals", "confusions", "tricks", "chain"), "summary"),
 }
 
