@@ -10,13 +10,17 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
+from assets.recipes import recipe_named
 from assets.resources import record
 from assets.settings import Settings
 from assets.withdraw import withdraw
 from pipeline.crawl.decode import DecodeSettings, decode
 from pipeline.crawl.settings import Columns, CrawlSettings
+from pipeline.evidence.duplicates import DuplicateSettings
+from pipeline.stages.duplicates import make_duplicates
 from pipeline.stages.images import make_images
 from pipeline.stages.listing import Crawl, make_listing, picture_files
+from pipeline.stages.manifest import make_manifest
 from pipeline.stages.withdrawn import withdrawn_rows
 from pipeline.storage.arrays import ArrayShards, write_array
 from pipeline.storage.artifacts import Artifact, Store, identity
@@ -144,6 +148,23 @@ def told(draft: Any, table: pa.Table) -> dict[str, Any]:
     path = draft.table("withdrawn") / "part-00000.parquet"
     draft.finish(0, {path: write_table(path, table.schema, [table])})
     return {}
+
+
+def test_the_next_manifest_names_it_and_trains_on_it_no_more(store: Store, tmp_path: Path) -> None:
+    add(store, tmp_path, "one", {"bag/a.png": A, "bag/b.png": B, "shoe/c.png": C})
+
+    def manifest() -> dict[str, tuple[bool, str]]:
+        make_duplicates(store, ["one"], DuplicateSettings(), workers=1)
+        made = make_manifest(store, "baseline", recipe_named("baseline").policy, ["one"])
+        rows = read_table(made.table("manifest")).to_pylist()
+        return {row["path"]: (row["kept"], row["reason"]) for row in rows}
+
+    assert [kept for kept, _ in manifest().values()] == [True] * 3
+    withdraw(store, file_of(tmp_path, {"crawl": "one", "path": "bag/b.png"}), "me", quiet())
+    found = manifest()
+    assert found["bag/b.png"] == (False, "quarantined: withdrawn")
+    assert found["bag/a.png"][0]
+    assert len(found) == 3
 
 
 def test_a_content_is_kept_out_of_crawls_to_come(store: Store, tmp_path: Path) -> None:
