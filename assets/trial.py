@@ -186,10 +186,13 @@ class Trial:
 
     def took(self) -> dict[str, Took]:
         """Stage -> what it took: one manifest and one ensemble in the mean, all crawls together for the rest."""
+        work: dict[str, list[dict[str, Any]]] = {}
+        for line in self.store.work():
+            combined = line["partition"].partition("@")[0] in ENSEMBLES
+            work.setdefault("ensemble" if combined else line["stage"], []).append(line)
         found: dict[str, Took] = {}
-        for stage in dict.fromkeys(line["stage"] for line in self.store.work()):
-            lines = [line for line in self.store.work() if line["stage"] == stage]
-            made = [self.store.current(stage, line["partition"]) for line in lines]
+        for stage, lines in work.items():
+            made = [self.store.current(line["stage"], line["partition"]) for line in lines]
             share = len(lines) if stage in {"manifest", "ensemble"} else 1
             disk = sum(path.stat().st_size for one in made for path in one.folder.rglob("*") if path.is_file())
             seconds, memory = sum(line["seconds"] for line in lines), max(line["peak_mb"] for line in lines)

@@ -35,7 +35,6 @@ ROWS: Final[Mapping[str, Rows]] = {
     "settled": lambda crawl: crawl.images,
     "evidence-fused": lambda crawl: crawl.train,
     "evidence": lambda crawl: crawl.train,
-    "ensemble": lambda crawl: crawl.clean,
     "summary": lambda crawl: crawl.clean,
     "report": lambda crawl: sum(size > 0 for size in crawl.class_sizes),  # a page, and so many pictures, for each
 }

@@ -160,11 +160,16 @@ class Planner:
     def _predictions(self) -> Iterator[Row]:
         models = [seeded(recipe, seed) for recipe in self.asked.recipes for seed in self.seeds]
         logits = 2.0 * self.crawl.classes
-        yield self._applied("predictions", models, self.crawl.clean, logits * self.crawl.clean)
+        said = self._applied("predictions", models, self.crawl.clean, logits * self.crawl.clean)
+        combined = [seeded(name, seed) for name in ENSEMBLES for seed in self.seeds] if self.asked.ensembles else []
+        yield dataclasses.replace(
+            said,
+            partitions=(*said.partitions, *combined),
+            seconds=said.seconds + len(combined) * self.rates.seconds.get("ensemble", Line()).fixed,
+            disk=said.disk + len(combined) * logits * self.crawl.clean,
+        )
         if self.asked.predict_training:
             yield self._applied("predictions-training", models, self.crawl.train, logits * self.crawl.train)
-        combined = [seeded(name, seed) for name in ENSEMBLES for seed in self.seeds] if self.asked.ensembles else []
-        yield dataclasses.replace(self._plain("ensemble", combined), disk=len(combined) * logits * self.crawl.clean)
 
     def _bounded(self, row: Row) -> Row:
         """No stage is done before the disk has taken what it writes."""

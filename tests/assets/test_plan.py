@@ -1,6 +1,7 @@
 """`winnow plan`: on rates that are kept, and once with a calibration of its own."""
 
 import dataclasses
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,7 @@ def test_plan_and_described_machine_beside_the_facts_of_a_run(
     file = tmp_path / "eight.toml"
     file.write_text(MACHINE)
     settings = read_settings(small_run.folder / "winnow.toml", {})
-    store, console = Store(small_run.store), Console(record=True, width=200, quiet=True)
+    store, console = Store(small_run.store), Console(record=True, width=200, file=io.StringIO())
     plans.plan(store, [str(small_run.folder / "crawl")], plans.Order(settings, file, 10, fresh=False), console)
     told = console.export_text()
     assert "10 classes" in told
@@ -97,7 +98,7 @@ def test_a_trial_runs_every_stage_that_is_planned_by_its_rows(tmp_path: Path) ->
     trial = Trial([listing], [crawl], settings, 16, tmp_path / "trial", Labels.read([listing]).sample(100))
     trial.evidence()
     took = trial.took()
-    assert set(ROWS) - set(took) == {"summary", "ensemble"}
+    assert set(ROWS) - set(took) == {"summary"}
     assert all(one.disk > 0 and one.memory_mb > 0 for one in took.values())
     shares = trial.epoch_shares()
     assert shares["baseline"] == 1.0

@@ -37,6 +37,7 @@ RATES = Rates(
         "images": Line(start=1.0, fixed=2.0, per_unit=0.1),
         "manifest": Line(fixed=1.0, per_unit=0.01),
         "predictions": Line(fixed=3.0),
+        "ensemble": Line(fixed=0.25),
     },
     disk={"images": Line(per_unit=1000.0), "model": Line(fixed=5000.0)},
     memory_mb={"images": 500.0},
@@ -69,10 +70,10 @@ def test_each_stage_follows_its_law() -> None:
     assert rows["predictions"].seconds == pytest.approx(4 * (3 + 20 / 40)), "two recipes, two seeds"
     assert rows["predictions"].disk == 4 * 20 * 2 * 2
     assert "teaching" not in rows
-    assert "ensemble" not in rows
     rows = rows_of(dataclasses.replace(PLANNER, asked=dataclasses.replace(ASKED, ensembles=True)))
-    assert len(rows["ensemble"].partitions) == 2 * len(ENSEMBLES)
-    assert rows["ensemble"].disk == 2 * len(ENSEMBLES) * 20 * 2 * 2
+    assert len(rows["predictions"].partitions) == 4 + 2 * len(ENSEMBLES)
+    assert rows["predictions"].seconds == pytest.approx(4 * (3 + 20 / 40) + 2 * len(ENSEMBLES) * 0.25)
+    assert rows["predictions"].disk == (4 + 2 * len(ENSEMBLES)) * 20 * 2 * 2
 
 
 def test_trainings_see_their_share_and_students_ask_their_teachers() -> None:
