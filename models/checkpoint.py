@@ -18,6 +18,7 @@ from models.networks import Classifier, build_network
 from models.position import Position
 from models.specification import ModelSpecification, read_model_specification
 from pipeline.storage.atomic import atomic_file, publish_bytes
+from pipeline.storage.verify import require_sound
 
 KEPT = 2  # checkpoints: the newest, and the one before in case the disk spoils the newest
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -94,8 +95,10 @@ def load_model(folder: Path) -> tuple[Classifier, ModelSpecification]:
     """A published model, ready to be applied.
 
     Raises:
+        DamagedError: the weights are not those that were published.
         ValueError: the specification is broken, or the weights are of another network.
     """
+    require_sound(folder / WEIGHTS)
     specification = read_model_specification(folder / SPECIFICATION)
     network = build_network(specification.settings.network, specification.classes, specification.seed)
     try:

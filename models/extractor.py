@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models.features import ExtractorSpecification, FeaturesSettings, Padding, read_extractor_specification
 from models.specification import IMAGENET_MEAN, IMAGENET_STD
 from pipeline.storage.atomic import atomic_file, checksum
+from pipeline.storage.verify import require_sound
 
 WEIGHTS: Final = "model.safetensors"
 SPECIFICATION: Final = "extractor.json"
@@ -93,8 +94,10 @@ def load_extractor(folder: Path) -> tuple[Extractor, ExtractorSpecification]:
     """A published extractor, ready to be applied.
 
     Raises:
+        DamagedError: the weights are not those that were published.
         ValueError: the specification is broken, or the weights are of another network.
     """
+    require_sound(folder / WEIGHTS)
     told = read_extractor_specification(folder / SPECIFICATION)
     network, _ = build_extractor(told.network, told.padding)
     _load(network, read_weights(folder / WEIGHTS), f"{folder / WEIGHTS} does not fit its specification")

@@ -34,6 +34,7 @@ clusters = 3
 [run]
 workers = 2
 """
+_TIMED: Final = ("curve/part-00000.parquet", "ledger/00000.json", "artifact.json")
 #: Tests that kill a process of a gang and count what it cost.
 KILLS: Final = {
     "kill -9 of a decoding process": "tests/crawl/test_workers.py::test_a_worker_killed_from_outside_costs_nothing",
@@ -87,8 +88,14 @@ def _end(run: subprocess.Popen[bytes], kind: signal.Signals | None) -> int:
 
 
 def _told(store: Store) -> dict[str, bytes]:
-    """All that is published but the report, which tells how long everything took."""
-    return {name: data for name, data in contents(store).items() if "/report/" not in f"/{name}"}
+    """All that is published and tells no time: not the report, nor a model's curve and the records that sum it up."""
+    kept = contents(store).items()
+    timed = ("artifacts/report/", "current/report/")
+    return {
+        name: data
+        for name, data in kept
+        if not name.startswith(timed) and not (name.startswith("artifacts/model/") and name.endswith(_TIMED))
+    }
 
 
 def gang_kills() -> list[Tally]:

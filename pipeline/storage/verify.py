@@ -16,7 +16,7 @@ from pipeline.storage.arrays import array_rows
 from pipeline.storage.artifacts import ARTIFACT, Store
 from pipeline.storage.atomic import checksum
 from pipeline.storage.documents import DOCUMENTS, document_paths
-from pipeline.storage.sealed import unsealed
+from pipeline.storage.sealed import DamagedError, read_sealed, unsealed
 from pipeline.storage.tables import read_footer
 from pipeline.storage.work import Work
 
@@ -97,6 +97,19 @@ def file_damage(path: Path, record: dict[str, Any]) -> str | None:
         return "its sha256 is not what was recorded"
     rows = _rows(path)
     return None if rows in (None, record["rows"]) else f"{rows} rows, not {record['rows']}"
+
+
+def require_sound(path: Path) -> None:
+    """Look at one file before it is used; one that belongs to no published artifact has nothing to be compared with.
+
+    Raises:
+        DamagedError: it is not what the artifact it lies in recorded.
+    """
+    record = path.parent / ARTIFACT
+    told = read_sealed(record)["files"].get(path.name) if record.exists() else None
+    what = None if told is None else file_damage(path, told)
+    if what is not None:
+        raise DamagedError(path, what)
 
 
 def _rows(path: Path) -> int | None:

@@ -9,10 +9,12 @@ import pytest
 
 from pipeline.storage.arrays import write_array
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.atomic import publish_bytes
 from pipeline.storage.documents import change_document, read_document
 from pipeline.storage.repair import drop_damaged
+from pipeline.storage.sealed import DamagedError
 from pipeline.storage.tables import part_path, write_table
-from pipeline.storage.verify import unmade, verify
+from pipeline.storage.verify import require_sound, unmade, verify
 
 SCHEMA = pa.schema([pa.field("image_id", pa.int64(), nullable=False)])
 
@@ -158,3 +160,20 @@ def test_damage_in_what_a_killed_run_left_is_found_before_it_is_built_upon(tmp_p
     make(store, again := Maker())
     assert again.made == [2]
     assert verify(store, workers=1) == []
+
+
+def test_a_file_is_looked_at_before_it_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"anybody's")
+    require_sound(path)  # of no artifact
+
+    def build(draft: Draft) -> Facts:
+        publish_bytes(draft.folder / "weights.bin", b"whole")
+        draft.finish(0, {draft.folder / "weights.bin": 1})
+        return {}
+
+    own = Store(tmp_path).make("model", "a@0", "id1", build).folder / "weights.bin"
+    require_sound(own)
+    flip(own)
+    with pytest.raises(DamagedError, match=r"weights\.bin: its sha256 is not what was recorded; `winnow verify --rep"):
+        require_sound(own)
