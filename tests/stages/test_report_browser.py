@@ -20,6 +20,7 @@ LIMIT = 2_000_000  # bytes of a page
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 SIDEWAYS = "document.documentElement.scrollWidth > innerWidth"
+SHOWN = "[...document.querySelectorAll('#classes tbody tr:not([hidden]) a')].map(a => a.textContent)"
 EAGER = "Promise.all([...document.images].map(i => { i.loading = 'eager'; return i.decode(); }))"
 
 pytestmark = [
@@ -206,4 +207,5 @@ def test_a_thousand_classes(browser: Browser, tmp_path: Path) -> None:
 
 def shown(page: Page) -> list[str]:
     """The names of the classes that are to be seen."""
-    return page.evaluate("[...document.querySelectorAll('#classes tbody tr:not([hidden]) a')].map(a => a.textContent)")
+    names: list[str] = page.evaluate(SHOWN)
+    return names

@@ -1,7 +1,9 @@
 """A made-up run of as many classes as one likes, a few tiny pictures each, published as the real stages publish it."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -60,7 +62,12 @@ def _confused(classes: int) -> dict[str, pa.Table]:
 
 def _manifest(store: Store, name: str, label: np.ndarray, weight: np.ndarray) -> None:
     rows = len(label)
-    columns = {"image_id": np.arange(rows), "class_index": label, "weight": weight, "repeats": np.ones(rows)}
+    columns: dict[str, Any] = {
+        "image_id": np.arange(rows),
+        "class_index": label,
+        "weight": weight,
+        "repeats": np.ones(rows),
+    }
     columns |= {"kept": weight > 0, "path": ["p"] * rows, "reason": ["so"] * rows}
     store.make("manifest", name, "m", partial(_one, "manifest", _table(MANIFEST, rows, columns)))
 
@@ -69,13 +76,13 @@ def _predictions(store: Store, name: str, classes: int) -> None:
     """Every third test image is taken for one of the next class."""
     own = np.arange(classes)
     logits = np.eye(classes, dtype=np.float16)[(own + (own % 3 == 0)) % classes]
-    columns = {"image_id": EACH * classes + own, "split": ["test"] * classes, "class_index": own}
+    columns: dict[str, Any] = {"image_id": EACH * classes + own, "split": ["test"] * classes, "class_index": own}
     columns |= {"logits": pa.FixedSizeListArray.from_arrays(logits.ravel(), classes)}
     table = _table(predictions(classes), classes, columns)
     store.make("predictions", seeded(name, 0), "p", partial(_one, "predictions", table))
 
 
-def _evidence(store: Store, source: str, columns: dict[str, np.ndarray], **beside: pa.Table) -> None:
+def _evidence(store: Store, source: str, columns: Mapping[str, Any], **beside: pa.Table) -> None:
     rows = len(next(iter(columns.values())))
 
     def build(draft: Draft) -> Facts:
@@ -93,7 +100,7 @@ def _one(name: str, table: pa.Table, draft: Draft) -> Facts:
     return {}
 
 
-def _table(schema: pa.Schema, rows: int, columns: dict[str, object]) -> pa.Table:
+def _table(schema: pa.Schema, rows: int, columns: Mapping[str, Any]) -> pa.Table:
     """The columns as the schema has them; null, or 0 where that may not be, where none is given."""
     made = []
     for field in schema:
