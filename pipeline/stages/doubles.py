@@ -7,7 +7,7 @@ picture, and blocks of what is being compared.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -70,8 +70,43 @@ class Pictures:
         return np.concatenate([thumbnails(self.pixels.gather(self.shard[own], self.row[own])) for own in pieces])
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What an earlier comparison found: contents that it held need not be looked at together again."""
+
+    crawls: frozenset[int]  # whose images it held, by their place among the crawls
+    same: Pairs  # by name, as it found them
+
+    def known(self, pictures: Pictures) -> npt.NDArray[np.bool_]:
+        """(n,) which contents it held, under the names they have now."""
+        crawl = np.searchsorted(pictures.pixels.offsets, pictures.shard, side="right") - 1
+        return np.isin(crawl, sorted(self.crawls))
+
+    def confirmed(self, names: Pairs) -> npt.NDArray[np.bool_]:
+        """(p,) which pairs of names it found to be one picture."""
+        ends = np.unique(self.same)
+        if not len(ends):
+            return np.zeros(len(names), np.bool_)
+        codes = np.unique(_codes(np.searchsorted(ends, self.same), len(ends)))
+        place = np.searchsorted(ends, names).clip(max=len(ends) - 1)
+        held = (ends[place] == names).all(axis=1)
+        return np.asarray(held & np.isin(_codes(place, len(ends)), codes))
+
+
+def _codes(pairs: Pairs, size: int) -> npt.NDArray[np.int64]:
+    """One number for each pair of numbers below `size`, whichever comes first."""
+    return np.asarray(pairs.min(axis=1) * size + pairs.max(axis=1))
+
+
+NOTHING_COMPARED: Final = Compared(frozenset(), np.zeros((0, 2), np.int64))
+
+
 def same_pictures(
-    draft: Draft, first_shard: int, pictures: Pictures, settings: DuplicateSettings, workers: int
+    draft: Draft,
+    first_shard: int,
+    pictures: Pictures,
+    run: tuple[DuplicateSettings, int],
+    earlier: Compared = NOTHING_COMPARED,
 ) -> Pairs:
     """Pairs of contents, by name, that show one picture.
 
@@ -79,16 +114,20 @@ def same_pictures(
         draft: keeps what has been compared, as `pairs/part-k.npy`.
         first_shard: the number to record it under.
         pictures: to compare.
-        settings: what passes for the same picture.
-        workers: threads.
+        run: what passes for the same picture, and threads.
+        earlier: what has been compared by the same settings.
     """
+    (settings, workers), known = run, earlier.known(pictures)
     found = [np.zeros((0, 2), np.int64)]
     for part, candidates in enumerate(_candidates(pictures.hashes, settings.hash_distance, workers)):
         path = draft.table("pairs") / f"part-{part:05d}.npy"
         if draft.finished(first_shard + part) is None:
-            tasks = [candidates[at : at + _TASK_PAIRS] for at in range(0, len(candidates), _TASK_PAIRS)]
+            fresh = np.flatnonzero(~known[candidates].all(axis=1))
+            tasks = [candidates[fresh[at : at + _TASK_PAIRS]] for at in range(0, len(fresh), _TASK_PAIRS)]
             look = partial(_confirmed, pictures, settings.tolerance)
-            same = np.concatenate(list(map_shards(look, tasks, workers)))
+            confirmed = earlier.confirmed(pictures.name[candidates])
+            confirmed[fresh] = np.concatenate([np.zeros(0, np.bool_), *map_shards(look, tasks, workers)])
+            same = pictures.name[candidates[confirmed]]
             with write_array(path, same.shape, np.int64) as out:
                 out[:] = same
             draft.finish(first_shard + part, {path: len(same)}, {"compared": len(candidates)})
@@ -135,13 +174,12 @@ def _pairs_of(number: npt.NDArray[np.int64], images: int) -> Pairs:
     return np.stack([number // images, number % images], axis=1)
 
 
-def _confirmed(pictures: Pictures, tolerance: float, pairs: Pairs) -> Pairs:
+def _confirmed(pictures: Pictures, tolerance: float, pairs: Pairs) -> npt.NDArray[np.bool_]:
     chosen, ends = np.unique(pairs, return_inverse=True)
     by_place = np.lexsort((pictures.row[chosen], pictures.shard[chosen]))  # read along the file
     thumbs = pictures.thumbnails(chosen[by_place])
     place = np.argsort(by_place)[ends.reshape(-1, 2)]
-    same = same_picture(thumbs[place[:, 0]], thumbs[place[:, 1]], tolerance)
-    return pictures.name[pairs[same]]
+    return same_picture(thumbs[place[:, 0]], thumbs[place[:, 1]], tolerance)
 
 
 def _taken(column: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:

@@ -1,7 +1,8 @@
 """Stage `evidence-duplicates`: pictures that are one picture, over all classes, crawls and splits.
 
 It reads hashes and pixels, no features, so that it comes before any training: what repeats an image of val or test is
-never trained on.
+never trained on. Pictures that an earlier artifact has compared are not looked at again: a new crawl costs the pairs
+that one of its pictures is in.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +19,12 @@ from pipeline.evidence.duplicates import DuplicateSettings, Groups, group_images
 from pipeline.evidence_tables import DUPLICATES, GROUPS
 from pipeline.records import SPLITS
 from pipeline.stages.classes import ClassOrder, stretches
-from pipeline.stages.doubles import Pictures, same_pictures
+from pipeline.stages.doubles import NOTHING_COMPARED, Compared, Pictures, same_pictures
 from pipeline.stages.population import TRAIN, Population
-from pipeline.storage.arrays import blocks
+from pipeline.storage.arrays import blocks, open_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.buckets import Spill
+from pipeline.storage.pieces import finished_shards, latest
 from pipeline.storage.tables import ROW_GROUP_ROWS, part_path, write_table
 
 STAGE = "evidence-duplicates"
@@ -55,16 +57,18 @@ def make_duplicates(
     """
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
+    rules = identity(STAGE, CODE_VERSION, settings, [])
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
+        earlier = _compared(store, rules, images)
         shards = len(stretches(order.sizes))  # those of the evidence come first, then the groups, then what is compared
         with threadpool_limits(1):  # one task a thread: the libraries' own threads would only get in the way
-            known = _doubles(draft, shards + 1, order.population, images, (settings, workers))
+            known = _doubles(draft, shards + 1, (order.population, images), (settings, workers), earlier)
         write = partial(_write_evidence, draft, order, known)
         for rows in map_shards(write, enumerate(stretches(order.sizes)), workers):
             on_progress(rows)
-        _write_groups(draft, shards, order.population, known)
+        _write_groups(draft, shards, order.population, known, {"rules": rules, "compared": inputs_of(images)})
         return _facts(order, known)
 
     return store.make(STAGE, WHOLE, identity(STAGE, CODE_VERSION, settings, inputs_of([*listings, *images])), build)
@@ -85,16 +89,29 @@ class _Doubles:
         return held, place[held]
 
 
+def _compared(store: Store, rules: str, images: Sequence[Artifact]) -> Compared:
+    """What the earlier artifact of the same rules compared that holds the most of these crawls."""
+    own, best = inputs_of(images), NOTHING_COMPARED
+    for artifact in latest(store, STAGE):
+        told = next((facts for _, facts in finished_shards(artifact) if facts.get("rules") == rules), None)
+        crawls = frozenset(at for at, one in enumerate(own) if told is not None and one in told["compared"])
+        if len(crawls) > len(best.crawls):
+            parts = sorted(artifact.table("pairs").glob("part-*.npy"))
+            best = Compared(crawls, np.concatenate([NOTHING_COMPARED.same, *map(open_array, parts)]))
+    return best
+
+
 def _doubles(
     draft: Draft,
     first_shard: int,
-    population: Population,
-    images: Sequence[Artifact],
+    read: tuple[Population, Sequence[Artifact]],
     run: tuple[DuplicateSettings, int],
+    earlier: Compared,
 ) -> _Doubles:
+    population, images = read
     usable = _usable(population)
     pictures = Pictures.of(population, usable, images)
-    pairs = same_pictures(draft, first_shard, pictures, *run)
+    pairs = same_pictures(draft, first_shard, pictures, run, earlier)
     spans = list(blocks(len(usable)))
     copied = [pictures.content[own][_is_copy(pictures, population.image_id, usable, own)] for own in spans]
     names = np.unique(np.concatenate([pairs.ravel(), *copied]))
@@ -143,7 +160,7 @@ def _write_evidence(draft: Draft, order: ClassOrder, known: _Doubles, task: tupl
     return rows.stop - rows.start
 
 
-def _write_groups(draft: Draft, shard: int, population: Population, known: _Doubles) -> None:
+def _write_groups(draft: Draft, shard: int, population: Population, known: _Doubles, facts: Facts) -> None:
     """Every image of every group of two or more, group after group."""
     if draft.finished(shard) is not None:
         return
@@ -167,7 +184,7 @@ def _write_groups(draft: Draft, shard: int, population: Population, known: _Doub
             yield pa.table(columns, schema=GROUPS)
 
     path = part_path(draft.table("groups"), 0)
-    draft.finish(shard, {path: write_table(path, GROUPS, batches())})
+    draft.finish(shard, {path: write_table(path, GROUPS, batches())}, facts)
 
 
 def _facts(order: ClassOrder, known: _Doubles) -> Facts:

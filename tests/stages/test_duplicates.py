@@ -231,3 +231,49 @@ def test_every_digit_of_the_hash_counts() -> None:
     assert len(set(words[:3])) == 3
     assert words[4] == words[5]
     assert doubles._digits(pa.array([], pa.string())).shape == (0, 2)
+
+
+def test_a_new_crawl_compares_its_own_pictures_and_equals_a_rebuild(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `old` 10 and 11 are one picture, 12 another; `new` has a crop of 12, and 5, of the same bytes as 11."""
+    one, two = scene(1), scene(2)
+    old = [
+        Shot(10, 0, 1, cut(one)),
+        Shot(11, 0, 2, cut(one, 2)),
+        Shot(12, 1, 3, cut(two)),
+        Shot(13, 1, 4, cut(scene(3))),
+    ]
+    new = [Shot(20, 1, 5, cut(two, 2)), Shot(5, 2, 2, cut(one, 2))]
+    looked: list[int] = []
+
+    def counting(pictures: Any, tolerance: float, pairs: Any, compare: Any = doubles._confirmed) -> Any:
+        looked.append(len(pairs))
+        return compare(pictures, tolerance, pairs)
+
+    monkeypatch.setattr(doubles, "_confirmed", counting)
+    grown, rebuilt = Store(tmp_path / "grown"), Store(tmp_path / "rebuilt")
+    add(grown, "a", old)
+    make_duplicates(grown, ["a"], DuplicateSettings(), workers=1)
+    assert looked == [1]
+    for store in (grown, rebuilt):
+        add(store, "b", new)
+    add(rebuilt, "a", old)
+    looked.clear()
+    made = make_duplicates(grown, ["a", "b"], DuplicateSettings(), workers=1)
+    assert looked == [2]  # 12 with 20, and 10 with 11, whose bytes are named 5 now
+    whole = make_duplicates(rebuilt, ["a", "b"], DuplicateSettings(), workers=1)
+    assert made.identity == whole.identity
+    assert whole.facts["near"] == 5
+    assert parts_of(made) == parts_of(whole)
+    add(grown, "c", [Shot(30, 0, 9, cut(scene(4)))])
+    looked.clear()
+    make_duplicates(grown, ["a", "b", "c"], DuplicateSettings(), workers=1)
+    assert looked == []  # nothing is like it
+    make_duplicates(grown, ["a", "b", "c"], DuplicateSettings(tolerance=0.5), workers=1)
+    assert looked == [2]  # other rules: all is looked at again
+
+
+def parts_of(artifact: Artifact) -> dict[str, bytes]:
+    files = [path for path in artifact.folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(artifact.folder)): path.read_bytes() for path in files}
