@@ -25,6 +25,7 @@ from rich.console import Console
 
 from assets.cli import app
 from assets.people import take
+from assets.plan import Order, read_machine
 from assets.progress import TerminalProgress
 from assets.run import crawls_at, make_manifest_of
 from assets.settings import Settings, settings_of
@@ -128,17 +129,28 @@ class Reader:
                 runpy.run_module(module, run_name="__main__")
 
     def winnow(self, options: list[str]) -> None:
-        """Commands run, except that those that train, draw or serve are stopped when they know what to do."""
+        """Commands run; those that train, measure, draw, wait or serve are stopped when they know what to do."""
 
         def finds(_: Store, settings: Settings, addresses: list[str], *__: Any) -> None:
             for crawl in crawls_at(addresses, settings):
                 assert detect(crawl.address, crawl.settings).files.entries(), crawl.address
 
+        def plans(store: Store, addresses: list[str], order: Order, *_: Any) -> None:
+            finds(store, order.settings, addresses)
+            assert order.machine is None or read_machine(order.machine)
+
         self.patch.setattr("assets.run.run_crawls", finds)
         self.patch.setattr("assets.run.gather_evidence", finds)
-        self.patch.setattr("assets.demo.run_demo", lambda *_: None)
-        self.patch.setattr("os.execv", lambda *_: None)
+        self.patch.setattr("assets.plan.plan", plans)
+        for waits in ("assets.demo.run_demo", "assets.watch.watch", "os.execv"):
+            self.patch.setattr(waits, lambda *_, **__: None)
         assert app(options, standalone_mode=False) in {None, 0}
+
+
+def files(page: Path) -> dict[str, str]:
+    """Blocks that begin with the name of a file, as `# machine.toml`: the commands below may speak of it."""
+    told = (re.match(r"# (\S+\.\w+)\n", text) for _, text in BLOCK.findall(page.read_text()))
+    return {name[1]: name.string for name in told if name}
 
 
 def commands(page: Path) -> Iterator[str]:
@@ -152,6 +164,8 @@ def commands(page: Path) -> Iterator[str]:
 @SEVERAL
 @pytest.mark.usefixtures("folder")
 def test_every_command_of_a_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in files(page).items():
+        Path(name).write_text(text)
     for line in commands(page):
         try:
             Reader(monkeypatch).does(line)
@@ -192,7 +206,7 @@ def test_commands_in_a_line_of_text_exist(page: Path) -> None:
 @SEVERAL
 def test_settings_on_a_page_are_settings(page: Path) -> None:
     for language, text in BLOCK.findall(page.read_text()):
-        if language == "toml":
+        if language == "toml" and text not in files(page).values():
             settings_of(tomllib.loads(text), page.name)
 
 
