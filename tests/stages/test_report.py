@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.report.page import RecipeNote
+from pipeline.report.page import ClassPage, RecipeNote
 from pipeline.report.sheets import SheetSettings
-from pipeline.stages.report import ReportSettings, make_report
+from pipeline.stages.report import ReportSettings, make_report, render_class
 from pipeline.storage.artifacts import Store
 from pipeline.storage.work import write_work
 from tests.stages.report_store import (
     CRAWL,
     HOSTILE,
+    NAMES,
     NONE,
     RECIPES,
     Image,
@@ -271,3 +272,26 @@ def test_stage_times_are_the_newest_of_what_is_current(store: Store) -> None:
     assert page.row("listing", "2.0 s") == ["listing", "shop", "2.0 s", "102 MB"]
     assert page.row("predictions", "90.0 s") == ["predictions", "baseline@0, baseline@1", "90.0 s", "170 MB"]
     assert page.row("Together")[2:] == ["92.0 s", "170 MB"]
+
+
+def test_a_killed_report_continues_and_workers_change_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.stages.report.AT_ONCE", 1)  # a class a shard
+    first = make_report(store, RECIPES, {})
+    before = pages(store)
+    for lost in ("artifact.json", "ledger/00001.json", "class/00001.html"):
+        (first.folder / lost).unlink()
+    drawn: list[str] = []
+
+    def counted(page: ClassPage) -> bytes:
+        drawn.append(page.row.name)
+        return render_class(page)
+
+    monkeypatch.setattr("pipeline.stages.report.render_class", counted)
+    again = make_report(store, RECIPES, {}, workers=2)
+    assert again.made
+    assert again.facts == first.facts
+    assert drawn == [NAMES[1]]  # the others stood
+    assert pages(store) == before
+    shutil.rmtree(first.folder)
+    assert make_report(store, RECIPES, {}, workers=3).facts == first.facts
+    assert pages(store) == before
