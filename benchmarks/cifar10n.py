@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ LEAST_JUDGING_IMAGES = 2_000
 VAL_EVERY = 5  # of a class's test images, one is val
 ORACLE = "relabel, told the truth"
 #: The score of "wrong" that each source gives, from the columns of the wide evidence view: higher is more suspect.
-SCORES = {
+SCORES: dict[str, Callable[[Any], Any]] = {
     "kmeans: cluster size": lambda e: -e.cluster_share,
     "density": lambda e: -e.density / e.groupby("class_index").density.transform("count"),
     "hdbscan: outlier": lambda e: e.outlier,

@@ -23,7 +23,8 @@ import pytest
 import typer
 from rich.console import Console
 
-from assets.cli import app
+import assets.cli  # noqa: F401 - tells the app its commands
+from assets.commands.common import app
 from assets.people import take
 from assets.plan import Order, read_machine
 from assets.progress import TerminalProgress
