@@ -12,7 +12,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,10 @@ from models.stages import Trainer
 from pipeline.ensemble.learn import EnsembleSettings
 from pipeline.evaluation import Judged
 from pipeline.intervals import Surety, shares_of, sureties
+from pipeline.policy.catalogue import RULES
+from pipeline.policy.fused import RelabelSettings
+from pipeline.policy.policy import Policy
+from pipeline.policy.rule import Part
 from pipeline.stages.ensemble import LEARNED, make_ensemble
 from pipeline.stages.manifest import make_manifest
 from pipeline.stages.settled import make_settled
@@ -37,8 +41,11 @@ from pipeline.storage.tables import read_table
 
 SECOND: Final = "second-network"
 STUDENT: Final = "student"
-ENSEMBLE: Final = "learned ensemble"
-CEILING: Final = "true labels"
+ENSEMBLE: Final = "learned-ensemble"
+CEILING: Final = "true-labels"
+#: every image counts 1 as what people found it to be, and nothing where that is none of the classes
+AS_FOUND: Final = Policy(parts=(Part(rule=RULES["relabel"], settings=RelabelSettings(floor=1.0, sure=1.0)),))
+LEAST_SHARE: Final = 0.1  # of a teacher who is worth asking about every picture
 TOLD: Final = ("top1", "class_top1", "top5")
 
 
@@ -51,20 +58,11 @@ def main() -> None:
     best = best_of(bench.probed(options.samples), 4)
     print(f"by their probes: {', '.join(best)}", flush=True)
     truth = Chain(truthful(store, options.folder), chain.settings)
-    models: dict[str, list[Artifact]] = {}
-    for seed in options.seeds:
-        for name, model in chain.grown(best, seed, options).items():
-            models.setdefault(name, []).append(model)
-        models.setdefault(CEILING, []).append(truth.model(CEILING, BASELINE, seed, truth.settings))
-    predicted = {
-        name: [(truth if name == CEILING else chain).predictions(model) for model in own]
-        for name, own in models.items()
-    }
-    members = [name for name in models if name != CEILING]
-    predicted[ENSEMBLE] = [
-        make_ensemble(store, LEARNED, seed, [predicted[name][k] for name in members], EnsembleSettings())
-        for k, seed in enumerate(options.seeds)
-    ]
+    ceiling = [truth.model(CEILING, AS_FOUND, seed, truth.settings) for seed in options.seeds]
+    models = chain.grown(best, options)
+    predicted = {name: [chain.predictions(model) for model in own] for name, own in models.items()}
+    learned = [chain.learned(f"all-{k}", own) for k, own in enumerate(zip(*models.values(), strict=True))]
+    predicted |= {ENSEMBLE: learned, CEILING: [truth.predictions(model) for model in ceiling]}
     judged = {name: [judged_by(artifact)["test"] for artifact in own] for name, own in predicted.items()}
     rows = told(judged)
     weights = _weights(predicted[ENSEMBLE])
@@ -84,26 +82,54 @@ class Chain:
         self.settings = settings
         self.trainer = Trainer(store, [CRAWL], 1, tell)
 
-    def grown(self, best: Sequence[str], seed: int, options: argparse.Namespace) -> dict[str, Artifact]:
-        """Baseline, best recipes, the best one by another network, and a student of these but the baseline."""
-        models = {name: self.model(name, name, seed, self.settings) for name in (BASELINE, *best)}
+    def grown(self, best: Sequence[str], options: argparse.Namespace) -> dict[str, list[Artifact]]:
+        """Of every seed: baseline, best recipes, the best by another network, and the student of all these.
+
+        The best of the recipes is the one whose trainings did best on val. The teachers' shares are what they weigh in
+        their learned ensemble.
+        """
+        seeds = options.seeds
+        models = {
+            name: [self.model(name, RECIPES[name].policy, seed, self.settings) for seed in seeds]
+            for name in (BASELINE, *best)
+        }
+        chosen = max(best, key=lambda name: self._on_val(models[name]))
+        print(f"best on val: {chosen}", flush=True)
+        policy = RECIPES[chosen].policy
         other = _with(self.settings, network=options.second)
-        models[SECOND] = self.model(SECOND, best[0], seed, other)
-        teachers = [(models[name], 1.0) for name in (*best, SECOND)]
-        taught = _with(self.settings, teacher_view="stored", label_share=options.label_share)
-        return models | {STUDENT: self.model(STUDENT, best[0], seed, taught, teachers)}
+        models[SECOND] = [self.model(SECOND, policy, seed, other) for seed in seeds]
+        taught = _with(self.settings, label_share=options.label_share)
+        students = []
+        for k, seed in enumerate(seeds):
+            own = [each[k] for each in models.values()]
+            shares = self.learned(f"teachers-{k}", own).facts["weights"]
+            print(f"teachers: {shares}", flush=True)
+            teachers = [(model, shares[model.partition]) for model in own]
+            students.append(
+                self.model(STUDENT, policy, seed, taught, [each for each in teachers if each[1] > LEAST_SHARE])
+            )
+        return models | {STUDENT: students}
+
+    def learned(self, name: str, models: Iterable[Artifact]) -> Artifact:
+        """The learned ensemble of some models, in a store of its own beside this one."""
+        store = Store(self.store.root.parent / "chain-ensembles" / name)
+        return make_ensemble(store, LEARNED, 0, [self.predictions(model) for model in models], EnsembleSettings())
+
+    def _on_val(self, models: Sequence[Artifact]) -> float:
+        """Their mean top-1."""
+        return float(np.mean([(judged_by(self.predictions(model))["val"].rank == 0).mean() for model in models]))
 
     def model(
         self,
         name: str,
-        recipe: str,
+        policy: Policy,
         seed: int,
         settings: TrainingSettings,
         teachers: Sequence[tuple[Artifact, float]] = (),
     ) -> Artifact:
-        """Train under a name on a recipe's manifest."""
+        """Train under a name on the manifest of a policy and of what people found."""
         print(f"{name}, seed {seed}", flush=True)
-        make_manifest(self.store, name, RECIPES[recipe].policy, [CRAWL])
+        make_manifest(self.store, name, policy, [CRAWL], settled=make_settled(self.store, [CRAWL]))
         return self.trainer.make_model(name, seed, settings, teachers)
 
     def predictions(self, model: Artifact) -> Artifact:
@@ -184,7 +210,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--second", default="timm:resnet26d", help="network of the second kind")
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--label-share", type=float, default=0.3, help="of the label in the student's loss")
+    parser.add_argument("--label-share", type=float, default=0.5, help="of the label in the student's loss")
     return parser.parse_args()
 
 
