@@ -22,7 +22,7 @@ from pipeline.evidence_tables import EVIDENCE
 from pipeline.stages.classes import ClassOrder, current_features, read_stretch, stretches
 from pipeline.storage.arrays import Array, ArrayShards
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
-from pipeline.storage.pieces import EarlierPieces, key_of, named
+from pipeline.storage.pieces import EarlierPieces, digest_of, named
 from pipeline.storage.tables import part_path, write_table
 
 Columns = Mapping[str, npt.NDArray[Any] | pa.Array]
@@ -113,11 +113,15 @@ class _Kind:
     def of(cls, store: Store, source: ClassSource) -> Self:
         return cls(source, EarlierPieces(store, f"evidence-{source.name}", "evidence", EVIDENCE[source.name]))
 
-    def piece(self, image_id: npt.NDArray[np.int64], images: ClassImages) -> tuple[str, pa.Table]:
-        """The rows of a class with their key: as they were measured before, or measured now."""
+    def piece(
+        self, image_id: npt.NDArray[np.int64], images: ClassImages, read: tuple[str, str]
+    ) -> tuple[str, pa.Table]:
+        """The rows of a class with their key: as they were measured before, or measured now.
+
+        `read` stands for the ids with the features, and for the positions.
+        """
         one = self.source
-        read = [image_id, images.features, *([images.position] if one.ranked else [])]
-        key = key_of(one.name, one.code_version, one.settings, read)
+        key = identity(one.name, one.code_version, one.settings, read if one.ranked else read[:1])
         found = self.earlier.take(key)
         if found is None:
             found = pa.table({"image_id": image_id, **one.measure(images)}, schema=EVIDENCE[one.name])
@@ -135,7 +139,8 @@ def _measure_class(
     rows, (ranked, first) = order.rows(class_index), position
     images = ClassImages(order.gather(shards, rows), ranked[rows.start - first : rows.stop - first])
     image_id = np.asarray(order.image_id[rows])
-    return [kind.piece(image_id, images) for kind in kinds]
+    read = digest_of(image_id, images.features), digest_of(images.position)
+    return [kind.piece(image_id, images, read) for kind in kinds]
 
 
 def _publish(draft: Draft, number: int, source: ClassSource, pieces: Sequence[tuple[str, pa.Table]]) -> None:
