@@ -19,6 +19,7 @@ from models.stages import Trainer, make_extractor
 from pipeline.records import CURVE
 from pipeline.stages.crossfit import fold_partition
 from pipeline.storage.artifacts import Artifact, Store, seeded
+from pipeline.storage.pieces import latest
 
 POOL = "accelerator"
 
@@ -86,10 +87,10 @@ def baseline_models(store: Store, settings: Settings) -> list[Artifact]:
 
 def kept_baseline(store: Store, settings: Settings) -> list[Artifact]:
     """The trainings that the features there are come from, where they are to come from those on; else nothing."""
-    crawls = store.partitions("features") if settings.features.baseline == "keep" else []
-    if not crawls:
+    if settings.features.baseline != "keep":
         return []
-    networks = store.current("features", crawls[0]).facts.get("networks", [])
+    current = [found for crawl in store.partitions("features") for found in latest(store, "features", crawl)[:1]]
+    networks = next((found.facts.get("networks", []) for found in current), [])
     partitions = [seeded(name, settings.seeds[0]) for name in baseline_partitions(settings)]
     found = [store.find("model", *both) for both in zip(partitions, networks, strict=False)]
     kept = [model for model in found if model is not None]

@@ -14,6 +14,7 @@ from pipeline.stages.listing import picture_files
 from pipeline.stages.purge import purge
 from pipeline.stages.withdrawn import take_withdrawals, withdrawn_rows
 from pipeline.storage.artifacts import Artifact, NotMadeError, Store
+from pipeline.storage.pieces import latest
 
 SHOWN = 10  # lines of a kind that are told in the terminal
 
@@ -59,9 +60,7 @@ def _images_without(store: Store, settings: Settings, crawl: str) -> Artifact:
 
 def _features_without(store: Store, crawl: str, images: Artifact) -> None:
     """The features of a crawl without the withdrawn images, where one network made them; else the next run does."""
-    if crawl not in store.partitions("features"):
-        return
-    facts = store.current("features", crawl).facts
+    facts = next((found.facts for found in latest(store, "features", crawl)), {})
     if facts.get("pixels") in {None, images.identity} or len(facts["networks"]) != 1:
         return
     network = store.find("model", facts["model"], facts["networks"][0])

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.stages.crossfit import FOLD_STAGE
 from pipeline.stages.withdrawn import withdrawn_rows
 from pipeline.storage.artifacts import ARTIFACT, Draft, Store
+from pipeline.storage.pieces import latest
 from pipeline.storage.rows import find_rows, take_rows
 from pipeline.storage.sealed import publish_sealed, read_sealed
 
@@ -51,7 +52,7 @@ def _folders(store: Store, stage: str) -> list[Path]:
 def _others(store: Store, stage: str, crawl: str) -> list[Path]:
     """Every artifact of a stage and crawl, finished or not, but the current one made without what is withdrawn."""
     images = store.current("images", crawl)
-    kept = images if stage == "images" else store.current(stage, crawl) if crawl in store.partitions(stage) else None
+    kept = next(iter(latest(store, stage, crawl)), None)
     if kept is not None and stage != "images" and kept.facts.get("pixels") != images.identity:
         kept = None
     folder = store.root / "artifacts" / stage / crawl

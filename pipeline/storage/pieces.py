@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, NotMadeError, Store
 from pipeline.storage.tables import part_path, read_part
 
 LOOKED_AT: Final = 3  # artifacts of a stage, the current one and the latest others
@@ -36,10 +36,11 @@ def named(pieces: Iterable[tuple[str, pa.Table]]) -> Facts:
 
 
 def latest(store: Store, stage: str, partition: str = WHOLE) -> list[Artifact]:
-    """What was made of a stage and partition and may be taken over: the current artifact and a few before it."""
-    if partition not in store.partitions(stage):
+    """What was made of a stage and partition and may be taken over: the current artifact, if any, and a few before."""
+    try:
+        return store.versions(stage, partition)[:LOOKED_AT]
+    except NotMadeError:
         return []
-    return store.versions(stage, partition)[:LOOKED_AT]
 
 
 def finished_shards(artifact: Artifact) -> Iterator[tuple[int, Facts]]:

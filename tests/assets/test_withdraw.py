@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,9 @@ def test_taking_out_equals_decoding_without(store: Store, tmp_path: Path) -> Non
     takedown = file_of(tmp_path, {"crawl": "one", "path": "bag/b.png"})
     withdraw(store, takedown, "me", quiet())
     withdraw(store, takedown, "me", quiet())  # nothing new, nothing lost
+    encode(store, "one", store.current("images", "one"))
+    shutil.rmtree(store.current("features", "one").folder)  # as of networks that are cross-fitted
+    withdraw(store, takedown, "me", quiet())
     assert len(withdrawn_rows(store)) == 1
     other = Store(tmp_path / "other")
     record(other, SETTINGS, [Crawl("one", str(tmp_path / "one"))])
