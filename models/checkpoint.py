@@ -87,7 +87,8 @@ def save_model(folder: Path, network: nn.Module, specification: ModelSpecificati
     """Publish `model.safetensors` and `specification.json`; equal weights give equal bytes."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic_file(folder / WEIGHTS) as temporary:
-        safetensors.torch.save_file(weights, temporary)
+        # Not `save_file`, which hides a full disk in an error of its own.
+        temporary.write_bytes(safetensors.torch.save(weights))
     specification.save(folder / SPECIFICATION)
 
 

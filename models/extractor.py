@@ -85,7 +85,8 @@ def import_weights(path: Path, settings: FeaturesSettings, folder: Path) -> Extr
         std=(0.5, 0.5, 0.5) if tensorflow else IMAGENET_STD,
     )
     with atomic_file(folder / WEIGHTS) as temporary:
-        safetensors.torch.save_file(network.state_dict(), temporary)
+        # Not `save_file`, which hides a full disk in an error of its own.
+        temporary.write_bytes(safetensors.torch.save(network.state_dict()))
     told.save(folder / SPECIFICATION)
     return told
 

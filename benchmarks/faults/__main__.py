@@ -79,7 +79,7 @@ def sections(folder: Path, share: float, seed: int) -> dict[str, Callable[[], It
         yield races.changing_crawl(folder / "changing", times(10), seed)
 
     def disks() -> Iterator[Tally]:
-        yield disk.flush_order(folder / "order")
+        yield from disk.flush_order(folder / "order")
         yield disk.limited_files(template, work)
         if os.geteuid() == 0:
             yield from disk.full_disk(template, folder / "disk", times(4), seed)

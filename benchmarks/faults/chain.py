@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 from PIL import Image
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from assets.recipes import RECIPES
 from pipeline.crawl.decode import DecodeSettings
@@ -133,7 +133,7 @@ def make_weights(store: Store) -> None:
         if draft.finished(0) is None:
             path = draft.folder / "model.safetensors"
             with atomic_file(path) as temporary:
-                save_file({"weight": np.arange(4096, dtype=np.float32).reshape(64, 64)}, temporary)
+                temporary.write_bytes(save({"weight": np.arange(4096, dtype=np.float32).reshape(64, 64)}))
             draft.finish(0, {path: 1})
         return {"epochs": 1}
 

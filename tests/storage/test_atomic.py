@@ -1,11 +1,21 @@
 """Files are there whole or not at all."""
 
 import hashlib
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from pipeline.storage.atomic import atomic_file, checksum, publish_bytes, publish_json, read_json, remove_temporaries
+from pipeline.storage.atomic import (
+    atomic_file,
+    checksum,
+    publish_bytes,
+    publish_json,
+    read_json,
+    remove_beside,
+    remove_temporaries,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -55,3 +65,30 @@ def test_only_temporaries_are_cleared(tmp_path: Path) -> None:
     (tmp_path / "deep" / "x.npy").write_bytes(b"whole")
     remove_temporaries(tmp_path)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["x.npy"]
+
+
+def test_data_is_flushed_before_the_rename_and_the_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    flush, replace = os.fsync, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        told.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "data")
+        flush(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        told.append("rename")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", renamed)
+    publish_bytes(tmp_path / "a.bin", b"whole")
+    assert told == ["data", "rename", "folder"]
+
+
+def test_only_what_killed_writers_of_one_file_left_is_cleared(tmp_path: Path) -> None:
+    for name in ("a.json", "a.json.7.partial", "b.json.7.partial"):
+        (tmp_path / name).write_bytes(b"x")
+    remove_beside(tmp_path / "a.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json.7.partial"]
