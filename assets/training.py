@@ -90,7 +90,7 @@ def kept_baseline(store: Store, settings: Settings) -> list[Artifact]:
     if settings.features.baseline != "keep":
         return []
     current = [found for crawl in store.partitions("features") for found in latest(store, "features", crawl)[:1]]
-    networks = next((found.facts.get("networks", []) for found in current), [])
+    networks: list[str] = next((found.facts.get("networks", []) for found in current), [])
     partitions = [seeded(name, settings.seeds[0]) for name in baseline_partitions(settings)]
     found = [store.find("model", *both) for both in zip(partitions, networks, strict=False)]
     kept = [model for model in found if model is not None]

@@ -47,6 +47,7 @@ def test_every_asset_tells_what_it_is(name: str) -> None:
 
 def test_data_flows_as_designed() -> None:
     parents = {name: {key.to_user_string() for key in GRAPH.get(dg.AssetKey(name)).parent_keys} for name in ASSETS}
+    assert parents["listing"] == {"delivery"}  # what is not taken is not listed
     assert parents["images"] == {"listing"}
     assert parents["features"] == {"baseline_model", "images"}
     assert parents["baseline_manifest"] == {"listing", "images", "evidence_duplicates"}  # no leak is ever trained on
@@ -66,7 +67,7 @@ def test_partitions_are_crawls_and_recipes_only() -> None:
     cut = {name: GRAPH.get(dg.AssetKey(name)).partitions_def for name in ASSETS}
     crawls = {name for name, partitions in cut.items() if partitions == CRAWLS}
     recipes = {name for name, partitions in cut.items() if partitions == RECIPE_PARTITIONS}
-    assert crawls == {"listing", "images", "features"}
+    assert crawls == {"delivery", "listing", "images", "features"}
     assert recipes == {"manifest", "model", "predictions"}
     assert {name for name, partitions in cut.items() if partitions} == crawls | recipes
 
@@ -81,6 +82,7 @@ def test_the_recipes_of_a_store_are_those_it_was_told() -> None:
 def test_checks_exist() -> None:
     checks = {(key.asset_key.to_user_string(), key.name) for key in GRAPH.asset_check_keys}
     assert checks == {
+        ("delivery", "taken"),
         ("listing", "no_duplicate_ids"),
         ("listing", "something_listed"),
         ("images", "nothing_lost"),
