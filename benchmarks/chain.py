@@ -24,9 +24,10 @@ from benchmarks.recipes import CRAWL, Bench, best_of, tell
 from benchmarks.shopcrawl import ROOT, table
 from models.settings import TrainingSettings
 from models.stages import Trainer
+from pipeline.chain import reductions
 from pipeline.ensemble.learn import EnsembleSettings
 from pipeline.evaluation import Judged
-from pipeline.intervals import Surety, shares_of, sureties
+from pipeline.intervals import METRICS, shares_of
 from pipeline.policy.catalogue import RULES
 from pipeline.policy.fused import RelabelSettings
 from pipeline.policy.policy import Policy
@@ -46,7 +47,6 @@ CEILING: Final = "true-labels"
 #: every image counts 1 as what people found it to be, and nothing where that is none of the classes
 AS_FOUND: Final = Policy(parts=(Part(rule=RULES["relabel"], settings=RelabelSettings(floor=1.0, sure=1.0)),))
 LEAST_SHARE: Final = 0.1  # of a teacher who is worth asking about every picture
-TOLD: Final = ("top1", "class_top1", "top5")
 
 
 def main() -> None:
@@ -64,12 +64,16 @@ def main() -> None:
     learned = [chain.learned(f"all-{k}", own) for k, own in enumerate(zip(*models.values(), strict=True))]
     predicted |= {ENSEMBLE: learned, CEILING: [truth.predictions(model) for model in ceiling]}
     judged = {name: [judged_by(artifact)["test"] for artifact in own] for name, own in predicted.items()}
-    rows = told(judged)
-    weights = _weights(predicted[ENSEMBLE])
-    print(f"\n{table(rows)}\n\n{table(weights)}")
+    results = {
+        "on test": told(judged),
+        "errors": reduced(judged),
+        "weights": _weights(predicted[ENSEMBLE], options.seeds),
+    }
+    for rows in results.values():
+        print(f"\n{table(rows)}")
     settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"settings": settings, "chain": rows, "weights": weights}, indent=1))
+    options.json.write_text(json.dumps({"settings": settings, **results}, indent=1))
     print(f"\nwritten to {options.json}")
 
 
@@ -170,31 +174,34 @@ def _linked(source: Path, target: Path) -> None:
 
 
 def told(judged: Mapping[str, Sequence[Judged]]) -> list[dict[str, Any]]:
-    """One row for each model, percent of test: value [95% interval over images], gain, and errors taken away."""
-    sure = sureties({name: shares_of(own) for name, own in judged.items()}, BASELINE)
-    return [{"model": name} | _row(sure[name], sure[BASELINE], own) for name, own in judged.items()]
-
-
-def _row(own: Surety, baseline: Surety, judged: Sequence[Judged]) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for metric in TOLD:
-        found = own.metrics[metric]
-        row[metric] = f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
-    seeds = [100 * float(np.mean(each.rank == 0)) for each in judged]
-    row["seeds"] = " ".join(f"{value:.1f}" for value in seeds)
-    gain = own.gains.get("top1")
-    row["gain in top1"] = f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]" if gain else ""
-    for metric in TOLD:
-        less = own.gains[metric].value / (1 - baseline.metrics[metric].value) if own.gains else 0.0
-        row[f"{metric} errors less, %"] = f"{100 * less:.0f}" if own.gains else ""
-    return row
-
-
-def _weights(ensembles: Sequence[Artifact]) -> list[dict[str, Any]]:
+    """One row for each model, percent of test with 95% intervals over images: what it reached, each seed's top-1."""
+    steps = reductions({name: shares_of(own) for name, own in judged.items()})
     return [
-        {"ensemble": made.partition}
-        | {member.split("@")[0]: f"{weight:.2f}" for member, weight in made.facts["weights"].items()}
-        for made in ensembles
+        {"model": name}
+        | {metric: _percent(steps[name][metric], "value") for metric in METRICS}
+        | {"seeds": " ".join(f"{100 * float(np.mean(each.rank == 0)):.1f}" for each in own)}
+        for name, own in judged.items()
+    ]
+
+
+def reduced(judged: Mapping[str, Sequence[Judged]]) -> list[dict[str, Any]]:
+    """One row for each model: percent of the baseline's errors that are gone, with 95% intervals over images."""
+    steps = reductions({name: shares_of(own) for name, own in judged.items()})
+    return [
+        {"model": name} | {f"{metric} errors gone": _percent(own[metric], "reduced") for metric in METRICS}
+        for name, own in steps.items()
+        if name != BASELINE
+    ]
+
+
+def _percent(row: Mapping[str, Any], name: str) -> str:
+    return f"{100 * row[name]:.1f} [{100 * row[f'{name}_low']:.1f}, {100 * row[f'{name}_high']:.1f}]"
+
+
+def _weights(ensembles: Sequence[Artifact], seeds: Sequence[int]) -> list[dict[str, Any]]:
+    return [
+        {"seed": seed} | {member.split("@")[0]: f"{weight:.2f}" for member, weight in made.facts["weights"].items()}
+        for seed, made in zip(seeds, ensembles, strict=True)
     ]
 
 

@@ -6,7 +6,7 @@ chose it, would flatter.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ STEPS: Final[tuple[Kind, ...]] = get_args(Kind)
 _LEAST_ERROR = 1e-6  # below it there is no error of which a share could be gone
 
 Row = dict[str, Any]
+Step = TypeVar("Step", bound=str)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def choose(shares: Mapping[str, Shares], kinds: Mapping[str, Kind]) -> dict[Kind
     return {step: max(names, key=lambda name: top1[name]) for step, names in of_kind.items() if names}
 
 
-def reductions(steps: Mapping[Kind, Shares]) -> dict[Kind, dict[str, Row]]:
+def reductions(steps: Mapping[Step, Shares]) -> dict[Step, dict[str, Row]]:
     """What each step reached, and the shares of the first's and of the step before's errors that are gone.
 
     Intervals are a paired bootstrap: all steps are judged by the same draws of the images.
@@ -104,7 +105,7 @@ def reductions(steps: Mapping[Kind, Shares]) -> dict[Kind, dict[str, Row]]:
     together = np.concatenate([own.share for own in steps.values()], axis=1)
     label = next(iter(steps.values())).label
     plain, drawn = figures(together, label), bootstrap(together, label)
-    told: dict[Kind, dict[str, Row]] = {}
+    told: dict[Step, dict[str, Row]] = {}
     for at, step in enumerate(steps):
         own, before = slice(2 * at, 2 * at + 2), slice(2 * at - 2, 2 * at)
         told[step] = {metric: {} for metric in METRICS}
