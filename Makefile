@@ -20,7 +20,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses auto --dist loadgroup
+	$(BIN)/pytest --numprocesses auto --dist loadscope
 	$(BIN)/dagster definitions validate -m assets.definitions
 
 ui: setup

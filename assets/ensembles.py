@@ -11,7 +11,7 @@ from assets.resources import StoreResource
 from assets.settings import Settings, overridden
 from assets.training import predictions
 from pipeline.ensemble.learn import EnsembleSettings
-from pipeline.records import ENSEMBLE_WEIGHTS
+from pipeline.result_tables import ENSEMBLE_WEIGHTS
 from pipeline.stages.ensemble import (
     ENSEMBLES,
     LEARNED,

@@ -16,7 +16,7 @@ from models.labeller import label_pictures, load_labeller
 from models.trained import find_trained
 from pipeline.crawl.pictures import count_pictures, pictures_at
 from pipeline.export.spreadsheet import publish_csv
-from pipeline.records import GUESSES, LABELLED
+from pipeline.result_tables import GUESSES, LABELLED
 from pipeline.storage.artifacts import Store
 from pipeline.storage.tables import write_table
 

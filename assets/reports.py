@@ -7,7 +7,7 @@ from assets.metadata import Outcome, columns, figures, result, tricks
 from assets.notes import recipe_notes
 from assets.published import bag_of
 from assets.resources import StoreResource
-from pipeline.records import SUMMARY
+from pipeline.result_tables import SUMMARY
 from pipeline.stages.report import make_report
 from pipeline.stages.summary import make_summary
 from pipeline.storage.artifacts import seeded

@@ -16,7 +16,7 @@ from assets.settings import Settings, overridden
 from models.features import FeaturesSettings
 from models.settings import TrainingSettings
 from models.stages import Trainer, make_extractor
-from pipeline.records import CURVE
+from pipeline.result_tables import CURVE
 from pipeline.stages.crossfit import fold_partition
 from pipeline.storage.artifacts import Artifact, Store, seeded
 from pipeline.storage.pieces import latest

@@ -21,7 +21,8 @@ from models.features import ExtractorSpecification
 from models.gang import Gang, has_bfloat16
 from models.networks import Classifier, normalise
 from models.specification import EncodingJob, ModelSpecification, Output
-from pipeline.records import Split, predictions
+from pipeline.records import Split
+from pipeline.result_tables import predictions
 from pipeline.storage.arrays import Array, ArrayShards, write_array
 from pipeline.storage.artifacts import Draft
 from pipeline.storage.tables import write_table

@@ -15,7 +15,8 @@ from pipeline.crawl.decode import DecodeSettings
 from pipeline.crawl.pictures import Pictures, read_pictures
 from pipeline.crawl.worker import FIRST_DEFECT
 from pipeline.crawl.workers import Results
-from pipeline.records import DEFECTS, GUESSES, LABELLED
+from pipeline.records import DEFECTS
+from pipeline.result_tables import GUESSES, LABELLED
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from pipeline.records import MARGINS
+from pipeline.result_tables import MARGINS
 
 
 def margins_of(logits: Tensor, class_index: Tensor) -> Tensor:

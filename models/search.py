@@ -17,7 +17,8 @@ from models.probes import Inputs, Trials, probe_logits, train_probes
 from models.search_settings import SearchSettings
 from pipeline.evidence.folds import fold_of_groups
 from pipeline.evidence.sampling import hashed_sample
-from pipeline.records import SEARCH, SPLITS
+from pipeline.records import SPLITS
+from pipeline.result_tables import SEARCH
 from pipeline.stages.classes import ClassOrder, read_column
 from pipeline.stages.population import Population
 from pipeline.storage.arrays import Array, ArrayShards, blocks, scratch_array

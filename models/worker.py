@@ -48,7 +48,7 @@ from models.tasks import Classification, Distillation, Task
 from models.teachers import load_teachers
 from models.train import NonFiniteLossError, StoppedError, Training, train
 from models.watch import Emit, Progress, Watch
-from pipeline.records import CURVE, MARGINS
+from pipeline.result_tables import CURVE, MARGINS
 from pipeline.storage.arrays import ArrayShards
 from pipeline.storage.artifacts import Draft
 from pipeline.storage.atomic import publish_json

@@ -1,7 +1,9 @@
 """Fixtures for all tests, and how they are shared out over the processes of `pytest -n`."""
 
+import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -15,11 +17,18 @@ settings.register_profile("explore", max_examples=2000, deadline=None)
 settings.load_profile("same")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file run in one process, which makes their fixtures once; all that look at `small_run` too."""
-    for item in items:
-        shared = "small_run" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("small_run" if shared else item.path.name))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests of one file run in one process, which makes their fixtures once; files that look at `small_run` are one."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not on a machine that runs the GPU tests alone
+
+    @functools.cache
+    def scope(file: str) -> str:
+        return "small_run" if "small_run" in (config.rootpath / file).read_text() else file
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = lambda nodeid: scope(nodeid.partition("::")[0])
+    return scheduler
 
 
 @pytest.fixture(scope="session")

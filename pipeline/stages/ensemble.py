@@ -18,7 +18,7 @@ from pipeline.ensemble.combine import average, log_probabilities, majority_vote,
 from pipeline.ensemble.learn import EnsembleSettings, Learned, learn
 from pipeline.evidence.folds import fold_of_groups
 from pipeline.evidence.sampling import hashed_sample
-from pipeline.records import ENSEMBLE_WEIGHTS, predictions
+from pipeline.result_tables import ENSEMBLE_WEIGHTS, predictions
 from pipeline.stages.predicted import Logits, classes_of, same_parts, side_by_side
 from pipeline.storage.arrays import scratch_array
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of, seeded

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.evidence.sampling import hashed_sample
-from pipeline.records import CLASSES, LISTING, LOCATIONS, MARGINS, QUERIES, SPLITS
+from pipeline.records import CLASSES, LISTING, LOCATIONS, QUERIES, SPLITS
+from pipeline.result_tables import MARGINS
 from pipeline.storage.arrays import scratch_array, write_array
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import count_rows, iterate_table, part_path, read_table, write_table

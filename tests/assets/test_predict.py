@@ -12,7 +12,7 @@ from assets.model_export import export_model
 from assets.outcome import outcome
 from assets.predict import predict
 from models.trained import find_trained
-from pipeline.records import LABELLED
+from pipeline.result_tables import LABELLED
 from pipeline.storage.artifacts import NotMadeError, Store
 from pipeline.storage.tables import read_table
 from tests.assets.conftest import SmallRun

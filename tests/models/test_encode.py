@@ -12,7 +12,7 @@ from models.gang import Gang
 from models.networks import normalise
 from models.specification import EncodingJob, Output
 from models.worker import run_encoding
-from pipeline.records import predictions
+from pipeline.result_tables import predictions
 from pipeline.storage.arrays import open_array
 from pipeline.storage.artifacts import Draft
 from pipeline.storage.tables import read_table

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from models.margins import Margins, margins_of
-from pipeline.records import MARGINS
+from pipeline.result_tables import MARGINS
 
 
 def test_the_label_against_the_best_of_the_others() -> None:

@@ -15,7 +15,7 @@ from models.gang import Gang
 from models.specification import EncodingJob, read_job
 from models.stages import Trainer
 from models.worker import run_encoding, run_training
-from pipeline.records import MARGINS
+from pipeline.result_tables import MARGINS
 from pipeline.storage.arrays import ArrayShards
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
 from pipeline.storage.tables import read_table, write_table
@@ -66,13 +66,14 @@ def network(store: Store, trained: Path, number: int, sign: float) -> Artifact:
     """The trained model under another name: it saw ids of one parity, and with sign -1 it sees pictures in negative."""
 
     def build(draft: Draft) -> Facts:
-        shutil.copytree(trained, draft.folder, dirs_exist_ok=True)
+        shutil.copytree(trained, draft.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("ledger"))
         told = read_table(trained / "margins")
         seen = told.filter(told["image_id"].to_numpy() % 2 == number)
         write_table(draft.folder / "margins" / "part-00000.parquet", MARGINS, [seen])
         weights = safetensors.torch.load_file(trained / "model.safetensors")
         weights["backbone.conv1.weight"] *= sign
         safetensors.torch.save_file(weights, draft.folder / "model.safetensors")
+        draft.finish(0, {path: 1 for path in sorted(draft.folder.rglob("*")) if path.is_file()})
         return {}
 
     return store.make("model", f"baseline.fold-{number}@3", f"model-{number}", build)

@@ -18,7 +18,7 @@ from models.networks import Classifier
 from models.specification import EncodingJob, Teacher, TrainingJob, read_model_specification
 from models.train import NonFiniteLossError, StoppedError
 from models.worker import run_encoding, run_training
-from pipeline.records import CURVE, MARGINS
+from pipeline.result_tables import CURVE, MARGINS
 from pipeline.storage.arrays import ArrayShards
 from pipeline.storage.artifacts import Draft
 from pipeline.storage.tables import read_table

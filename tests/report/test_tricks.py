@@ -8,11 +8,11 @@ import pytest
 
 from pipeline.chain import chain_rows
 from pipeline.intervals import METRICS
-from pipeline.records import CHAIN, TRICKS
 from pipeline.report.charts import gain_chart
 from pipeline.report.page import TricksPart
 from pipeline.report.render import _templates
 from pipeline.report.tricks import HEADINGS, STEP_HEADINGS, Tricks, cells, gain_bars, step_cells, tricks_of
+from pipeline.result_tables import CHAIN, TRICKS
 from pipeline.tricks import Bag, PublishedRow, PublishedTable, trick_rows
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.records import predictions
+from pipeline.result_tables import predictions
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity
 from pipeline.storage.tables import part_path, write_table
 

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.evidence_tables import EVIDENCE
-from pipeline.records import CLASSES, CURVE, IMAGES, LISTING, MANIFEST, predictions
+from pipeline.records import CLASSES, IMAGES, LISTING, MANIFEST
 from pipeline.report.page import RecipeNote
+from pipeline.result_tables import CURVE, predictions
 from pipeline.stages.report import ReportSettings, make_report, report_page
 from pipeline.stages.summary import make_summary
 from pipeline.storage.arrays import write_array

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.ensemble.combine import average, majority_vote, weighted
 from pipeline.ensemble.learn import EnsembleSettings, Learned
-from pipeline.records import ENSEMBLE_WEIGHTS
+from pipeline.result_tables import ENSEMBLE_WEIGHTS
 from pipeline.stages import ensemble, predicted
 from pipeline.stages.ensemble import (
     TooFewCleanImagesError,

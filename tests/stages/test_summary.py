@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.records import CHAIN, CONFUSIONS, INTERVALS, TRICKS
+from pipeline.result_tables import CHAIN, CONFUSIONS, INTERVALS, TRICKS
 from pipeline.stages.summary import Row, best, make_summary
 from pipeline.storage.artifacts import NotMadeError, Store, seeded
 from pipeline.storage.tables import read_table

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.evidence_tables import EVIDENCE
-from pipeline.records import CLASSES, IMAGES, LISTING, MARGINS, QUERIES
+from pipeline.records import CLASSES, IMAGES, LISTING, QUERIES
+from pipeline.result_tables import MARGINS
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.storage.arrays import write_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity

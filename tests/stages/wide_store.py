@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.evidence_tables import EVIDENCE
-from pipeline.records import CLASSES, IMAGES, LISTING, MANIFEST, predictions
+from pipeline.records import CLASSES, IMAGES, LISTING, MANIFEST
+from pipeline.result_tables import predictions
 from pipeline.stages.summary import make_summary
 from pipeline.storage.arrays import write_array
 from pipeline.storage.artifacts import WHOLE, Draft, Facts, Store, seeded
