@@ -157,6 +157,6 @@ def test_the_report_of_the_run_opens_without_a_network(page: Page, small_run: Sm
     page.on("request", lambda request: asked.append(request.url))
     path = Path(small_run.winnow("report").strip())
     page.goto(path.as_uri())
-    expect(page.get_by_text("kmeans-size").first).to_be_visible()
+    expect(page.get_by_role("heading", name="10 classes, 550 images")).to_be_visible()
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     shoot(page, "report-of-a-run")
