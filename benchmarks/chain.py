@@ -100,9 +100,9 @@ class Chain:
         chosen = max(best, key=lambda name: self._on_val(models[name]))
         print(f"best on val: {chosen}", flush=True)
         policy = RECIPES[chosen].policy
-        other = _with(self.settings, network=options.second)
+        other = dataclasses.replace(self.settings, network=options.second)
         models[SECOND] = [self.model(SECOND, policy, seed, other) for seed in seeds]
-        taught = _with(self.settings, label_share=options.label_share)
+        taught = dataclasses.replace(self.settings, label_share=options.label_share)
         students = []
         for k, seed in enumerate(seeds):
             own = [each[k] for each in models.values()]
@@ -203,10 +203,6 @@ def _weights(ensembles: Sequence[Artifact], seeds: Sequence[int]) -> list[dict[s
         {"seed": seed} | {member.split("@")[0]: f"{weight:.2f}" for member, weight in made.facts["weights"].items()}
         for seed, made in zip(seeds, ensembles, strict=True)
     ]
-
-
-def _with(settings: TrainingSettings, **changed: Any) -> TrainingSettings:
-    return dataclasses.replace(settings, **changed)
 
 
 def _options() -> argparse.Namespace:

@@ -8,7 +8,6 @@ from typing import Any, Final
 from pipeline.storage.atomic import publish_bytes
 
 SEAL: Final = "sha256"
-_DIGITS: Final = 64
 
 
 class DamagedError(ValueError):
@@ -34,20 +33,6 @@ def sealed(value: dict[str, Any], indent: int | None = None) -> bytes:
     return (json.dumps(whole, indent=indent, sort_keys=True) + "\n").encode()
 
 
-def without_seal(data: bytes) -> dict[str, Any] | None:
-    """What a record of a store older than seals tells; None for one that has a seal, or had one before it was damaged.
-
-    No fault in one place takes both the field and its sixty-four digits away and leaves JSON.
-    """
-    try:
-        told = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(told, dict) or SEAL in told:
-        return None
-    return None if any(isinstance(own, str) and len(own) == _DIGITS for own in told.values()) else told
-
-
 def unsealed(data: bytes, indent: int | None = None) -> dict[str, Any] | None:
     """The value behind exactly these bytes, or None where they are not what `sealed` gave."""
     try:
@@ -65,15 +50,12 @@ def publish_sealed(path: Path, value: dict[str, Any]) -> None:
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """What `publish_sealed` wrote; in a store older than seals, what stands there.
+    """What `publish_sealed` wrote.
 
     Raises:
         DamagedError: the file holds anything else.
     """
-    data = path.read_bytes()
-    told = unsealed(data, 1)
-    if told is None:
-        told = without_seal(data)
+    told = unsealed(path.read_bytes(), 1)
     if told is None:
         raise DamagedError(path, "not the bytes that were written: its checksum does not fit")
     return told

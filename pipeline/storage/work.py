@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.storage.atomic import publish_bytes, remove_beside
 from pipeline.storage.locks import in_turn
-from pipeline.storage.sealed import DamagedError, sealed, unsealed, without_seal
+from pipeline.storage.sealed import DamagedError, sealed, unsealed
 
 Work = dict[str, Any]  # stage, partition, identity, started, seconds, peak_mb
 
@@ -28,7 +28,7 @@ def sound_lines(path: Path) -> list[Work | None]:
     """What each line tells; None for a damaged one."""
     if not path.exists():
         return []
-    return [unsealed(line) or without_seal(line) for line in path.read_bytes().splitlines(keepends=True)]
+    return [unsealed(line) for line in path.read_bytes().splitlines(keepends=True)]
 
 
 def add_work(path: Path, lock: Path, lines: Iterable[Work]) -> None:

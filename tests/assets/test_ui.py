@@ -158,5 +158,7 @@ def test_the_report_of_the_run_opens_without_a_network(page: Page, small_run: Sm
     path = Path(small_run.winnow("report").strip())
     page.goto(path.as_uri())
     expect(page.get_by_role("heading", name="10 classes, 550 images")).to_be_visible()
+    page.get_by_role("link", name="Recipes", exact=True).click()
+    expect(page.get_by_text("kmeans-size").first).to_be_visible()
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     shoot(page, "report-of-a-run")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.storage.documents import change_document, document_paths, read_document
-from pipeline.storage.sealed import DamagedError, publish_sealed, read_sealed, sealed, unsealed, without_seal
+from pipeline.storage.sealed import DamagedError, publish_sealed, read_sealed, sealed, unsealed
 from pipeline.storage.work import add_work, read_work, sound_lines
 
 JSON = st.recursive(
@@ -40,7 +40,6 @@ def test_every_flip_of_every_bit_and_every_cut_is_noticed(tmp_path: Path) -> Non
         flipped = bytearray(whole)
         flipped[at // 8] ^= 1 << at % 8
         assert unsealed(bytes(flipped), 1) is None
-        assert without_seal(bytes(flipped)) is None
     assert all(unsealed(whole[:end], 1) is None for end in range(len(whole)))
     path.write_bytes(whole[:-1])
     with pytest.raises(DamagedError, match=r"a\.json: not the bytes that were written.*winnow verify --repair"):
@@ -79,8 +78,10 @@ def test_a_document_has_a_known_name(tmp_path: Path) -> None:
         read_document(tmp_path, "../settings", {})
 
 
-def test_a_store_older_than_seals_is_read(tmp_path: Path) -> None:
+def test_what_has_no_seal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text('{"k": 2}')
     (tmp_path / "work.jsonl").write_text('{"stage": "a"}\n')
-    assert read_document(tmp_path, "settings", {}) == {"k": 2}
-    assert read_work(tmp_path / "work.jsonl") == [{"stage": "a"}]
+    with pytest.raises(DamagedError, match=r"settings\.json"):
+        read_document(tmp_path, "settings", {})
+    with pytest.raises(DamagedError, match="line 1"):
+        read_work(tmp_path / "work.jsonl")
