@@ -78,13 +78,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "benchmarks" / "detection.json")
     parser.add_argument("--features", nargs="+", choices=["baseline", "mobilenet"], default=["baseline", "mobilenet"])
     parser.add_argument("--image-size", type=int, default=32, help="of the baseline; the ImageNet weights take 64")
+    parser.add_argument("--network", default="resnet18", help="of the baseline")
     parser.add_argument("--epochs", type=int, default=4)
     return parser.parse_args()
 
 
 def _run(crawl: Path, store: Store, features: str, options: argparse.Namespace) -> None:
     own = features == "baseline"
-    settings = f"[images]\nimage_size = {options.image_size if own else 64}\n[training]\nepochs = {options.epochs}\n"
+    settings = f"[images]\nimage_size = {options.image_size if own else 64}\n"
+    settings += f'[training]\nnetwork = "{options.network}"\nepochs = {options.epochs}\n'
     if not own:
         settings += f'[features]\nweights = "{WEIGHTS}"\n'
     file = crawl.parent / f"evidence-{features}.toml"
