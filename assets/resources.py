@@ -18,6 +18,10 @@ class StoreResource(dg.ConfigurableResource[Store]):
 
     root: str
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - the signature is Dagster's
+        """Before each step: learn what other machines have published since."""
+        self.open().pull()
+
     def open(self) -> Store:
         """The store itself."""
         return Store(Path(self.root))

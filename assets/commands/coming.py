@@ -38,3 +38,16 @@ def withdraw(
 
     if not take_out(Store(store), file, by or getpass.getuser(), console):
         raise typer.Exit(1)
+
+
+@app.command()
+def share(
+    address: Annotated[
+        str, typer.Argument(help="s3://BUCKET/PREFIX; left out, that which the store is shared in.")
+    ] = "",
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Share a store with other machines through a bucket: give what is made here, learn what they made."""
+    from assets.share import share as share_store  # noqa: PLC0415 - the storage of buckets takes a second to import
+
+    share_store(Store(store), address, console)

@@ -13,6 +13,7 @@ from pipeline.storage.artifacts import ARTIFACT, Draft, Store
 from pipeline.storage.pieces import latest
 from pipeline.storage.rows import find_rows, take_rows
 from pipeline.storage.sealed import publish_sealed, read_sealed
+from pipeline.storage.shared import Shared
 
 #: Stages whose pages show pictures; a run makes them anew.
 PAGES: Final = ("report", "review")
@@ -38,15 +39,27 @@ def purge(store: Store, crawls: Sequence[str]) -> list[str]:
         gone += [path for path in _folders(store, FOLD_STAGE) if path.name.startswith(f"{crawl}.fold-")]
     gone += [path for stage in PAGES for path in _folders(store, stage)]
     gone += [path for path in [store.root / EXPLAINED] if path.exists()]
+    shared = Shared.of(store.root)
     for path in gone:
-        shutil.rmtree(path)
+        if shared is not None and path != store.root / EXPLAINED:
+            shared.drop(path)
+        shutil.rmtree(path, ignore_errors=not path.exists())
     told = [str(path.relative_to(store.root)) for path in gone]
     return told + [place for crawl in crawls for place in _overwrite(store, crawl)]
 
 
 def _folders(store: Store, stage: str) -> list[Path]:
-    folder = store.root / "artifacts" / stage
-    return sorted(folder.iterdir()) if folder.exists() else []
+    """The partitions of a stage, here or in the bucket that the store is shared in."""
+    folder, shared = store.root / "artifacts" / stage, Shared.of(store.root)
+    there = [] if shared is None else [path.parent for path in shared.folders(stage)]
+    return sorted({*(folder.iterdir() if folder.exists() else []), *there})
+
+
+def _made(store: Store, stage: str, crawl: str) -> list[Path]:
+    """The artifacts of a stage and crawl, finished or not, here or in the bucket."""
+    folder, shared = store.root / "artifacts" / stage / crawl, Shared.of(store.root)
+    there = [] if shared is None else shared.folders(f"{stage}/{crawl}")
+    return sorted({*(folder.iterdir() if folder.exists() else []), *there})
 
 
 def _others(store: Store, stage: str, crawl: str) -> list[Path]:
@@ -55,18 +68,18 @@ def _others(store: Store, stage: str, crawl: str) -> list[Path]:
     kept = next(iter(latest(store, stage, crawl)), None)
     if kept is not None and stage != "images" and kept.facts.get("pixels") != images.identity:
         kept = None
-    folder = store.root / "artifacts" / stage / crawl
-    return [path for path in sorted(folder.iterdir()) if kept is None or path != kept.folder] if folder.exists() else []
+    return [path for path in _made(store, stage, crawl) if kept is None or path != kept.folder]
 
 
 def _overwrite(store: Store, crawl: str) -> list[str]:
     """Overwrite withdrawn pictures' bytes where the listing keeps a copy; its record tells the new checksums."""
     ids = np.array(sorted(row["image_id"] for row in withdrawn_rows(store) if row["crawl"] == crawl), np.int64)
     told = []
-    for folder in sorted((store.root / "artifacts" / "listing" / crawl).iterdir()):
-        if not (folder / "spool").exists() or not (folder / ARTIFACT).exists():
+    for folder in _made(store, "listing", crawl):
+        listing = store.find("listing", crawl, folder.name)
+        if listing is None or not (folder / "spool").exists():
             continue
-        locations = folder / "locations"
+        locations = listing.table("locations")
         rows = find_rows(locations, ("image_id",), lambda batch: np.isin(batch["image_id"].to_numpy(), ids))
         for place in take_rows(locations, rows, ("container", "offset", "size")).to_pylist() if len(rows) else []:
             with (folder / "spool" / place["container"]).open("r+b") as stream:
@@ -74,6 +87,9 @@ def _overwrite(store: Store, crawl: str) -> list[str]:
                 stream.write(bytes(place["size"]))
             told.append(f"{(folder / 'spool' / place['container']).relative_to(store.root)} at {place['offset']}")
         _restate(folder)
+        shared = Shared.of(store.root)
+        if shared is not None:
+            shared.give_again(folder)
     return told
 
 

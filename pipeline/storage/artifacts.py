@@ -25,10 +25,12 @@ from typing import Any
 
 from pipeline.measure import MemorySampler
 from pipeline.storage.atomic import checksum, remove_temporaries
+from pipeline.storage.documents import DOCUMENTS, change_document
 from pipeline.storage.locks import exclusive, in_turn
 from pipeline.storage.room import explained
 from pipeline.storage.sealed import publish_sealed, read_sealed
-from pipeline.storage.work import Work, add_work, read_work
+from pipeline.storage.shared import Shared, fetched
+from pipeline.storage.work import Work, add_work, merged_work, read_work, write_work
 
 FORMAT = 1
 ARTIFACT = "artifact.json"
@@ -68,8 +70,8 @@ class Artifact:
     made: bool  # True: computed by this call. False: found
 
     def table(self, name: str) -> Path:
-        """The folder of one of its tables or arrays."""
-        return self.folder / name
+        """The folder of one of its tables or arrays, fetched first where the store is shared and it is not here."""
+        return fetched(self.folder, name)
 
 
 class Draft:
@@ -124,7 +126,7 @@ class Store:
         """The artifact of exactly that identity, if it has been published."""
         folder = self.folder(stage, partition, wanted)
         record = folder / ARTIFACT
-        if not record.exists():
+        if not record.exists() and not ((shared := Shared.of(self.root)) and shared.take(folder)):
             return None
         return Artifact(stage, partition, wanted, folder, read_sealed(record)["facts"], made=False)
 
@@ -194,12 +196,19 @@ class Store:
                 made = [stage for stage in missing if self.find(stage, partition, wanted[stage]) is None]
                 if made:
                     self._build(partition, {stage: wanted[stage] for stage in made}, build)
+        shared = Shared.of(self.root)
+        if shared is not None:
+            given = [stage for stage, own in wanted.items() if shared.give(self.folder(stage, partition, own))]
+            made = [stage for stage in made if stage in given]
+            if made:
+                shared.tell_work(self.work())
         for stage, own in wanted.items():
             pointer = self._pointer(stage, partition)
             if not pointer.exists() or read_sealed(pointer)["identity"] != own:
                 with in_turn(self.root / "locks" / "current.lock"):
                     remove_temporaries(pointer.parent)
                     publish_sealed(pointer, {"identity": own})
+                self._tell_current(stage, partition, own)
         found = [self._found(stage, partition, own) for stage, own in wanted.items()]
         return [dataclasses.replace(artifact, made=artifact.stage in made) for artifact in found]
 
@@ -235,6 +244,27 @@ class Store:
             record = {"format": FORMAT, "facts": facts[stage], "files": draft.files()}
             publish_sealed(draft.folder / ARTIFACT, record)
 
+    def pull(self) -> None:
+        """Learn what other machines have published since, of a store that is shared."""
+        shared = Shared.of(self.root)
+        if shared is None:
+            return
+        current, lines = shared.pull()
+        with in_turn(self.root / "locks" / "current.lock"):
+            for name, own in current.items():
+                pointer = self._pointer(*name.split("/"))
+                if not pointer.exists() or read_sealed(pointer)["identity"] != own:
+                    publish_sealed(pointer, {"identity": own})
+        for document in DOCUMENTS:
+            change_document(self.root, document, {}, lambda told: told)
+        with in_turn(self.root / "locks" / "work.lock"):
+            write_work(self.history, merged_work(read_work(self.history), lines))
+
+    def pointers(self) -> dict[str, str]:
+        """What is current: `STAGE/PARTITION` -> identity."""
+        paths = sorted((self.root / "current").glob("*/*.json"))
+        return {f"{path.parent.name}/{path.stem}": read_sealed(path)["identity"] for path in paths}
+
     def work(self) -> list[Work]:
         """Every computation so far, oldest first: stage, partition, identity, started, seconds, peak_mb."""
         return read_work(self.history)
@@ -251,6 +281,11 @@ class Store:
     def folders(self) -> list[Path]:
         """The folders of all artifacts, finished or begun, sorted."""
         return sorted(path for path in (self.root / "artifacts").glob("*/*/*") if path.is_dir())
+
+    def _tell_current(self, stage: str, partition: str, identity: str) -> None:
+        shared = Shared.of(self.root)
+        if shared is not None:
+            shared.point(stage, partition, identity)
 
     def _pointer(self, stage: str, partition: str) -> Path:
         return self.root / "current" / _name(stage) / f"{_name(partition)}.json"

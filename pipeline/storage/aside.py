@@ -12,6 +12,9 @@ class Aside(Store):
         whole = super()._pointer(stage, partition)
         return self.root / "aside" / whole.relative_to(self.root / "current")
 
+    def _tell_current(self, stage: str, partition: str, identity: str) -> None:
+        """Nobody else learns it."""
+
 
 def accept(store: Store, artifact: Artifact) -> Artifact:
     """Make what was made aside the current one of its stage and partition."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pipeline.storage.atomic import remove_beside
 from pipeline.storage.locks import in_turn
 from pipeline.storage.sealed import publish_sealed, read_sealed
+from pipeline.storage.shared import Shared
 
 DOCUMENTS: Final = ("crawls", "settings")
 
@@ -43,8 +44,13 @@ def change_document(root: Path, name: str, otherwise: Any, change: Callable[[Any
     Raises:
         DamagedError: the document that stands there is not what was written.
     """
+    shared = Shared.of(root)
     with in_turn(root / "locks" / f"{name}.lock"):
-        value = change(read_document(root, name, otherwise))
+        own = read_document(root, name, otherwise)
+        if shared is None:
+            value = change(own)
+        else:  # that of all machines counts, and this one is a copy
+            value = shared.change_document(name, lambda told: change(own if told is None else told))
         for path in document_paths(root, name):
             remove_beside(path)
             publish_sealed(path, {name: value})

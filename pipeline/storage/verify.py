@@ -2,7 +2,8 @@
 
 What is looked at: every table, array and other file that a ledger holds, of finished artifacts and of those that a
 killed run began; the ledgers; the artifacts' records; the pointers to what is current; the history; the documents and
-their copies. Not looked at: Dagster's own databases, and locks, which hold nothing worth keeping.
+their copies. Of a store that is shared, what is here of it: what is fetched is looked at as it comes. Not looked at:
+Dagster's own databases, and locks, which hold nothing worth keeping.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from pipeline.storage.artifacts import ARTIFACT, Store
 from pipeline.storage.atomic import checksum
 from pipeline.storage.documents import DOCUMENTS, document_paths
 from pipeline.storage.sealed import DamagedError, read_sealed, unsealed
+from pipeline.storage.shared import ABSENT, SHARED
 from pipeline.storage.tables import read_footer
 from pipeline.storage.work import Work
 
@@ -68,6 +70,8 @@ def verify(store: Store, *, workers: int, on_progress: Callable[[int], None] = l
 
 def checks(store: Store) -> Iterator[Check]:
     """Everything there is to look at, records before what they tell of."""
+    if (store.root / SHARED).exists():
+        yield Check(store.root / SHARED, _sealed)
     yield from _document_checks(store.root)
     if store.history.exists() or any(store.folders()):
         yield Check(store.history, lambda path: _history(path, store))
@@ -82,10 +86,14 @@ def folder_checks(folder: Path) -> Iterator[Check]:
     ledgers = sorted((folder / "ledger").glob("*.json"))
     if (folder / ARTIFACT).exists():
         yield Check(folder / ARTIFACT, lambda path: _record(path, ledgers), folder)
+    for path in filter(Path.exists, (folder / SHARED, folder / ABSENT)):
+        yield Check(path, _sealed, folder)
+    elsewhere = (_told(folder / ABSENT) or {"files": {}})["files"] if (folder / ABSENT).exists() else {}
     for ledger in ledgers:
         yield Check(ledger, _sealed, folder, ledger)
         for name, record in (_told(ledger) or {"files": {}})["files"].items():
-            yield Check(folder / name, partial(file_damage, record=record), folder, ledger)
+            if name not in elsewhere:
+                yield Check(folder / name, partial(file_damage, record=record), folder, ledger)
 
 
 def file_damage(path: Path, record: dict[str, Any]) -> str | None:

@@ -41,6 +41,12 @@ def add_work(path: Path, lock: Path, lines: Iterable[Work]) -> None:
         write_work(path, [*read_work(path), *lines])
 
 
+def merged_work(*histories: Iterable[Work]) -> list[Work]:
+    """Every line of some histories once, oldest first."""
+    lines = {sealed(line): line for history in histories for line in history}
+    return sorted(lines.values(), key=lambda line: (float(line["started"]), line["stage"], line["partition"]))
+
+
 def write_work(path: Path, lines: Iterable[Work]) -> None:
     """Write the whole history; call only while holding its lock."""
     remove_beside(path)
