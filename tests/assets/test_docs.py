@@ -143,7 +143,7 @@ class Reader:
         self.patch.setattr("assets.run.run_crawls", finds)
         self.patch.setattr("assets.run.gather_evidence", finds)
         self.patch.setattr("assets.plan.plan", plans)
-        for waits in ("assets.demo.run_demo", "assets.watch.watch", "os.execv"):
+        for waits in ("assets.demo.run_demo", "assets.watch.watch", "assets.share.share", "os.execv"):
             self.patch.setattr(waits, lambda *_, **__: None)
         assert app(options, standalone_mode=False) in {None, 0}
 
