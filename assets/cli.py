@@ -11,6 +11,7 @@ from assets.commands.common import app
 from assets.settings import SettingsError
 from pipeline.storage.artifacts import NotMadeError
 from pipeline.storage.locks import BusyError
+from pipeline.visible import spelt
 
 
 def main() -> None:
@@ -21,7 +22,8 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         sys.exit("stopped; the next run goes on where this one was")
     except (SettingsError, NotMadeError, BusyError, OSError, ValueError, LookupError, RuntimeError) as error:
-        sys.exit(f"winnow: {error}")
+        told = spelt(str(error), kept="\n")  # it may quote a crawl
+        sys.exit(f"winnow: {told}")
 
 
 def _terminated(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is Python's

@@ -13,7 +13,7 @@ from assets.progress import TerminalProgress
 from assets.recipes import BASELINE
 from pipeline.policy.comparison import DROPPED, HEAVIER, LIGHTER, ONLY_A, ONLY_B, TAKEN_IN, Comparison, Moved
 from pipeline.report.comparison import ComparisonPage, change_rows, class_rows, reason_rows, sentences, weights_of
-from pipeline.report.render import render_comparison, visible
+from pipeline.report.render import render_comparison
 from pipeline.stages.compare import compare
 from pipeline.stages.compare_pictures import comparison_sheets
 from pipeline.stages.crossfit import fold_partition
@@ -21,6 +21,7 @@ from pipeline.stages.report_inputs import catalogue_of
 from pipeline.storage.artifacts import Artifact, NotMadeError, Store
 from pipeline.storage.atomic import publish_bytes
 from pipeline.storage.tables import count_rows, read_table
+from pipeline.visible import visible
 
 TABLE, PAGE = "diff.parquet", "index.html"
 SHOWN: Final = 5  # images named in the terminal of those that lose most, and as many that gain most

@@ -8,9 +8,10 @@ from rich.table import Table
 
 from assets.resources import recorded_crawls
 from pipeline.report.explanation import Explanation
-from pipeline.report.render import visible, words
+from pipeline.report.render import words
 from pipeline.stages.explain import explain_image
 from pipeline.storage.artifacts import Store
+from pipeline.visible import visible
 
 COLOURS = {"for": "green", "against": "red", "": ""}
 

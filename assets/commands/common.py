@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from assets.settings import Settings, read_settings, recorded_settings
+from assets.terminal import Terminal
 from pipeline.storage.artifacts import Store
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turns a noisy web crawl into the best image classifier it can give.",
 )
-console = Console()
+console = Terminal()
 
 Crawls = Annotated[list[str], typer.Argument(help="Folder, file or fsspec address (s3://...) of a crawl.")]
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder that keeps everything made.")]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy: children are forked, and must not miss the threads of their parent
 
-from benchmarks.faults import damage, disk, races, runs, stops
+from benchmarks.faults import damage, disk, fuzz, fuzz_documents, races, runs, stops
 from benchmarks.faults.chain import make_everything, stages, write_crawl
 from benchmarks.faults.copies import copied
 from benchmarks.faults.tally import Row, Tally, table
@@ -27,7 +27,7 @@ from pipeline.storage.artifacts import Store
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description="Faults, tried and counted.")
-    parser.add_argument("sections", nargs="*", help="damage, repair, kills, reading, races, disk, processes, runs")
+    parser.add_argument("sections", nargs="*", help="damage, repair, kills, reading, races, disk, fuzz, processes, runs")
     parser.add_argument("--tries", type=float, default=1.0, help="share of the usual number of tries")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder if not given")
@@ -85,6 +85,10 @@ def sections(folder: Path, share: float, seed: int) -> dict[str, Callable[[], It
             yield from disk.full_disk(template, folder / "disk", times(4), seed)
             yield disk.read_only(template, folder / "disk")
 
+    def mutations() -> Iterator[Tally]:
+        yield from fuzz.fuzz_pictures(folder / "fuzz", times(18_000), seed)
+        yield from fuzz_documents.fuzz_documents(folder / "fuzz", times(9_000), seed)
+
     return {
         "damage": lambda: damage.detection(template, times(1000), seed),
         "repair": lambda: iter([damage.repair(template, work, times(50), seed)]),
@@ -93,6 +97,7 @@ def sections(folder: Path, share: float, seed: int) -> dict[str, Callable[[], It
         "races": races_of_all,
         "disk": disks,
         "processes": lambda: iter(runs.gang_kills()),
+        "fuzz": mutations,
         "runs": lambda: iter(runs.whole_runs(folder / "runs", times(4), seed)),
     }
 

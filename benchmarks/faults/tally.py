@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class Tally:
     survived: int = 0
     seconds: list[float] = field(default_factory=list)  # of recovery
     lost: list[str] = field(default_factory=list)  # what went wrong in each try that was not survived
+    found: Counter[str] = field(default_factory=Counter)  # what became of the tries, where that is more than one thing
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
@@ -52,7 +54,8 @@ class Tally:
         middle = round(statistics.median(self.seconds), 3) if self.seconds else None
         worst = round(max(self.seconds), 3) if self.seconds else None
         told = {"fault": self.fault, "tries": self.tries, "survived": self.survived, "lost": self.tries - self.survived}
-        return told | {"recovery_median_s": middle, "recovery_worst_s": worst, "what_was_lost": self.lost[:5]}
+        told |= {"recovery_median_s": middle, "recovery_worst_s": worst, "what_was_lost": self.lost[:5]}
+        return told | {"found": dict(self.found)}
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -67,4 +70,16 @@ def table(rows: Sequence[Row]) -> str:
         ]
         cells = [str(row["fault"]), *(f"{row[name]:,}" for name in ("tries", "survived", "lost")), *times]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_found(rows)])
+
+
+def _found(rows: Sequence[Row]) -> list[str]:
+    """What became of the tries of the faults that tell it, as a table below the first."""
+    names = sorted({name for row in rows for name in row.get("found", {})})
+    if not names:
+        return []
+    lines = ["", f"| fault | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
+    told = [row for row in rows if row.get("found")]
+    return lines + [
+        f"| {' | '.join([row['fault'], *(format(row['found'].get(name, 0), ',') for name in names)])} |" for row in told
+    ]

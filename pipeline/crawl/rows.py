@@ -13,7 +13,9 @@ import pyarrow as pa
 from pandas.util import hash_array
 
 from pipeline.records import Split
+from pipeline.visible import visible
 
+_QUOTED: Final = 1_000  # characters of each part of a refusal
 #: Rows in one batch on the way from a reader to the disk.
 BATCH_ROWS: Final = 16_384
 
@@ -38,7 +40,8 @@ class CrawlError(ValueError):
         at = "".join(
             f", {name} {number}" for name, number in (("line", line), ("column", column)) if number is not None
         )
-        super().__init__(f"{file}{at}: {problem}. {remedy}")
+        # All three may quote the crawl, and end in a terminal or a log: one line of bounded length.
+        super().__init__(f"{visible(file, _QUOTED)}{at}: {visible(problem, _QUOTED)}. {visible(remedy, _QUOTED)}")
 
 
 class NothingListedError(CrawlError):

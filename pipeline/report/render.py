@@ -4,7 +4,6 @@ import base64
 import functools
 import hashlib
 import itertools
-import unicodedata
 from collections.abc import Sequence
 from importlib import resources
 from typing import Final
@@ -17,10 +16,8 @@ from pipeline.report.comparison import ComparisonPage
 from pipeline.report.explanation import Explanation
 from pipeline.report.page import ClassTable, Frame
 from pipeline.report.review_page import ReviewPage
+from pipeline.visible import visible
 
-#: Control, format (bidirectional overrides among them), private and unassigned characters, line and paragraph ends.
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_LONGEST: Final = 300  # characters shown of any text of a crawl
 _SHORT: Final = 80  # where many stand on one page
 PART: Final = 1_700_000  # bytes of the rows of one page
 
@@ -99,24 +96,8 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def visible(text: str, limit: int = _LONGEST) -> str:
-    """The text with every character that hides, reorders or breaks lines spelt out, cut at so many characters.
-
-    What comes back is still plain text: the template escapes it.
-    """
-    if len(text) <= limit and text.isprintable():
-        return text
-    shown = "".join(
-        f"\N{MATHEMATICAL LEFT ANGLE BRACKET}U+{ord(mark):04X}\N{MATHEMATICAL RIGHT ANGLE BRACKET}"
-        if unicodedata.category(mark) in _UNSEEN
-        else mark
-        for mark in text[:limit]
-    )
-    return shown if len(text) <= limit else f"{shown}…"
-
-
 def short(text: str) -> str:
-    """The same, cut where many stand on one page."""
+    """A text made visible, cut where many stand on one page."""
     return visible(text, _SHORT)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.report.render import visible
+from pipeline.visible import visible
 
 
 @pytest.mark.parametrize(
