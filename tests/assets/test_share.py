@@ -36,7 +36,7 @@ def test_a_shared_store_holds_the_same_bytes(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "crawl").symlink_to(tmp_path / "crawl")
         (folder / "winnow.toml").write_text(SETTINGS)
-    write_demo_crawl(tmp_path / "crawl", DemoSettings(train_images=300, val_images=20, test_images=30))
+    write_demo_crawl(tmp_path / "crawl", DemoSettings(train_images=500, val_images=20, test_images=30))
     alone, first, second = (SmallRun(folder) for folder in folders.values())
     alone.run()
     with s3_server(every=15) as server:
