@@ -1,11 +1,13 @@
-"""One evidence stage over a synthetic store: what benchmarks/memory.py starts in a process of its own."""
+"""One stage over a synthetic store: what benchmarks/memory.py and scale.py start in a process of its own."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+from assets.recipes import RECIPES
 from pipeline.evidence.confusion import ConfusionSettings
 from pipeline.evidence.density import DensitySettings
 from pipeline.evidence.duplicates import DuplicateSettings
+from pipeline.evidence.fusion import FusionSettings
 from pipeline.evidence.hdbscan import HdbscanSettings
 from pipeline.evidence.keyword import KeywordSettings
 from pipeline.evidence.kmeans import KMeansSettings
@@ -19,7 +21,9 @@ from pipeline.stages.class_sources import class_sources
 from pipeline.stages.confusion import make_confusion
 from pipeline.stages.duplicates import make_duplicates
 from pipeline.stages.evidence import make_evidence
+from pipeline.stages.fusion import make_fused
 from pipeline.stages.keyword import make_keyword
+from pipeline.stages.manifest import make_manifest
 from pipeline.stages.neighbours import make_neighbours
 from pipeline.stages.opinion import make_opinion
 from pipeline.stages.rank import make_rank
@@ -29,9 +33,12 @@ from pipeline.storage.artifacts import Store
 WORKERS = 2
 
 
-def run(folder: str, stage: str, crawl: str) -> None:
+def run(folder: str, stage: str, *crawls: str) -> None:
     """Make one kind of evidence with the default settings; what it reads has been made before."""
-    store, crawls = Store(Path(folder)), [crawl]
+    store = Store(Path(folder))
+
+    def made() -> list[str]:
+        return [name for name in EVIDENCE if store.partitions(f"evidence-{name}")]
 
     def in_class(*names: str) -> None:
         sources = class_sources(KMeansSettings(), DensitySettings(), HdbscanSettings())
@@ -49,8 +56,12 @@ def run(folder: str, stage: str, crawl: str) -> None:
         "confusion": lambda: make_confusion(store, crawls, ConfusionSettings(), workers=WORKERS),
         "keyword": lambda: make_keyword(store, crawls, KeywordSettings(), workers=WORKERS),
         "semantic": lambda: make_semantic(store, crawls, SemanticSettings(), workers=WORKERS),
-        "evidence": lambda: make_evidence(
-            store, crawls, [name for name in EVIDENCE if store.partitions(f"evidence-{name}")], workers=WORKERS
-        ),
+        "fused": lambda: make_fused(store, crawls, made(), FusionSettings(), workers=WORKERS),
+        "evidence": lambda: make_evidence(store, crawls, made(), workers=WORKERS),
     }
     makers[stage]()
+
+
+def weigh(folder: str, recipe: str, *crawls: str) -> None:
+    """Make one manifest."""
+    make_manifest(Store(Path(folder)), recipe, RECIPES[recipe].policy, crawls)
