@@ -12,6 +12,7 @@ from rich.console import Console
 from assets.definitions import defs
 from assets.ensembles import member_names
 from assets.evidence import IN_CLASS, evidence_wanted
+from assets.lost_runs import end_lost_runs, process_tag
 from assets.outcome import outcome
 from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
@@ -37,6 +38,7 @@ def dagster_instance(store: Store) -> Iterator[dg.DagsterInstance]:
         settings.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
     os.environ["DAGSTER_HOME"] = str(home)
     with dg.DagsterInstance.get() as instance:
+        end_lost_runs(instance)
         yield instance
 
 
@@ -205,6 +207,7 @@ class _Runner:
                 instance=self.instance,
                 resources=self.resources,
                 partition_key=partition,
+                tags=process_tag(),
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # the error itself is told
             )
         except dg.DagsterExecutionInterruptedError:

@@ -1,0 +1,1 @@
+"""What a machine or a cluster is set up with."""
