@@ -1,10 +1,10 @@
 """A network over stored pixels: features and logits, part by part, each finished part kept by the ledger."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,11 @@ from models.data import EvaluationSet, load_splits, read_ahead
 from models.extractor import SPECIFICATION as EXTRACTOR
 from models.extractor import Extractor, load_extractor
 from models.features import ExtractorSpecification
-from models.gang import Gang, has_bfloat16
+from models.gang import Gang, has_bfloat16, join_gang
 from models.networks import Classifier, normalise
+from models.room import Room
 from models.specification import EncodingJob, ModelSpecification, Output
+from pipeline.engine import Cluster
 from pipeline.records import Split
 from pipeline.result_tables import predictions
 from pipeline.storage.arrays import Array, ArrayShards, write_array
@@ -40,6 +42,7 @@ class Encoder:
     network: Classifier | Extractor
     specification: ModelSpecification | ExtractorSpecification
     gang: Gang
+    room: Room = field(default_factory=Room)
 
     def apply(
         self, part: Array, rows: npt.NDArray[np.integer[Any]], outputs: Sequence[Output], report: Report
@@ -54,6 +57,7 @@ class Encoder:
 
         Raises:
             ValueError: the part's images are not of the size the network was trained on, or a number is not finite.
+            OutOfMemoryError: the device has no room for one image.
         """
         told = self.specification
         if isinstance(told, ModelSpecification) and part.shape[1:] != (told.image_size, told.image_size, 3):
@@ -63,10 +67,18 @@ class Encoder:
         starts = range(0, len(rows), size)
         batches = read_ahead(lambda start: torch.from_numpy(part[rows[start : start + size]]), starts)
         for start, pixels in zip(starts, batches, strict=True):
-            stop = start + len(pixels)
-            for name, values in self._forward(pixels, outputs).items():
-                made[name][start:stop] = values
-            report(stop)
+            done = 0
+            while done < len(pixels):
+                piece = pixels[done:][: self.room.images]
+                try:
+                    found = self._forward(piece, outputs)
+                except torch.OutOfMemoryError as error:
+                    self.room.halve(len(piece), error)
+                    continue
+                for name, values in found.items():
+                    made[name][start + done : start + done + len(piece)] = values
+                done += len(piece)
+            report(start + done)
         if not all(np.isfinite(values).all() for values in made.values()):
             raise ValueError("the network gives numbers that float16 cannot hold: its weights are spoilt")
         return made
@@ -91,17 +103,17 @@ class Encoder:
         return {name: found[name].half().cpu().numpy() for name in outputs}
 
 
-def load_encoder(folder: Path, gang: Gang) -> Encoder:
-    """A published model or extractor on this process's device.
+def load_encoder(folder: Path, gang: Gang, room: Room | None = None) -> Encoder:
+    """A published model or extractor on this process's device, which has room for so much.
 
     Raises:
         ValueError: the weights do not fit the specification beside them.
     """
     if (folder / EXTRACTOR).exists():
         extractor, told = load_extractor(folder)
-        return Encoder(extractor.to(gang.device), told, gang)
+        return Encoder(extractor.to(gang.device), told, gang, room or Room())
     network, specification = load_model(folder)
-    return Encoder(network.to(gang.device), specification, gang)
+    return Encoder(network.to(gang.device), specification, gang, room or Room())
 
 
 def encode(job: EncodingJob, encoder: Encoder, report: Callable[[int, int], None]) -> None:
@@ -114,28 +126,87 @@ def encode(job: EncodingJob, encoder: Encoder, report: Callable[[int, int], None
         encoder: the network.
         report: told (images done by all processes, images in all) after every batch.
     """
-    draft = Draft(job.out)
-    told = encoder.specification
-    seed = told.seed if isinstance(told, ModelSpecification) else 0
-    pixels = ArrayShards([crawl.pixels for crawl in job.crawls])
-    tabled = "logits" in job.outputs and not job.every_image
-    labelled = load_splits(job.crawls, job.splits if tabled else ())
-    in_part = np.searchsorted(labelled.shard, np.arange(len(pixels.shards) + 1))  # where each part's images begin
-    whole = "features" in job.outputs or job.every_image
-    sizes = [len(shard) for shard in pixels.shards] if whole else np.diff(in_part).tolist()
-    for part in range(encoder.gang.rank, len(sizes), encoder.gang.processes):
-        if draft.finished(part) is not None:
-            continue
-        chosen = slice(in_part[part], in_part[part + 1])
-        rows = np.arange(sizes[part]) if whole else labelled.row[chosen]
-        before = sum(size for other, size in enumerate(sizes) if draft.finished(other) is not None)
-        tell = partial(_report_part, report, before, sum(sizes))
-        made = encoder.apply(pixels.shards[part], rows, job.outputs, tell)
+    parts = _Parts.of(job)
+    for part in range(encoder.gang.rank, len(parts.sizes), encoder.gang.processes):
+        if parts.draft.finished(part) is None:
+            parts.make(part, encoder, partial(_report_part, report, parts.done, sum(parts.sizes)))
+
+
+def encode_apart(job: EncodingJob, cluster: Cluster, report: Callable[[int, int], None]) -> None:
+    """Make the parts that no earlier attempt finished on a cluster, each on a GPU of its own where it has any.
+
+    Args:
+        job: what to make of which crawls.
+        cluster: whose machines see its files.
+        report: told (images done, images in all) after every part.
+    """
+    parts = _Parts.of(job)
+    done, total = parts.done, sum(parts.sizes)
+    left = [part for part in range(len(parts.sizes)) if parts.draft.finished(part) is None]
+    for size in cluster.accelerated().map(_Alone(job), left):
+        done += size
+        report(done, total)
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """Makes one part after another in a process that is sent them; the network is loaded once."""
+
+    job: EncodingJob
+
+    @cached_property
+    def _parts(self) -> "_Parts":
+        return _Parts.of(self.job)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        gang = join_gang()
+        torch.set_num_threads(1)  # every core has a process like this one
+        return load_encoder(self.job.model, gang)
+
+    def __call__(self, part: int) -> int:
+        """Returns its images."""
+        self._parts.make(part, self._encoder, lambda _: None)
+        return self._parts.sizes[part]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts that a job makes, one for each pixel part."""
+
+    job: EncodingJob
+    draft: Draft
+    pixels: ArrayShards
+    labelled: EvaluationSet  # of the splits that are told of in tables
+    in_part: npt.NDArray[np.intp]  # (parts + 1,) where each part's images begin in `labelled`
+    sizes: list[int]  # images of each
+
+    @classmethod
+    def of(cls, job: EncodingJob) -> Self:
+        pixels = ArrayShards([crawl.pixels for crawl in job.crawls])
+        labelled = load_splits(job.crawls, job.splits if job.tabled else ())
+        in_part = np.searchsorted(labelled.shard, np.arange(len(pixels.shards) + 1))
+        sizes = [len(shard) for shard in pixels.shards] if job.whole else np.diff(in_part).tolist()
+        return cls(job, Draft(job.out), pixels, labelled, in_part, sizes)
+
+    @property
+    def done(self) -> int:
+        """Images of the parts that are finished."""
+        return sum(size for part, size in enumerate(self.sizes) if self.draft.finished(part) is not None)
+
+    def make(self, part: int, encoder: Encoder, report: Report) -> None:
+        """Apply the network to a part, write what it says and record it."""
+        job, labelled, draft = self.job, self.labelled, self.draft
+        chosen = slice(self.in_part[part], self.in_part[part + 1])
+        rows = np.arange(self.sizes[part]) if job.whole else labelled.row[chosen]
+        made = encoder.apply(self.pixels.shards[part], rows, job.outputs, report)
         files: dict[Path, int] = {}
         for name, values in made.items():
             if name == "features" or job.every_image:
                 files |= _write_array(draft, name, part, values)
-        if tabled:
+        if job.tabled:
+            told = encoder.specification
+            seed = told.seed if isinstance(told, ModelSpecification) else 0
             logits = made["logits"][np.searchsorted(rows, labelled.row[chosen])]
             files |= _write_predictions(draft, part, _labels(labelled, chosen, job.splits), seed, logits)
         draft.finish(part, files)

@@ -5,6 +5,7 @@ hardware multiplies it. Only safetensors are read, and no code of a model's own 
 """
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,10 @@ BATCH_TOKENS: Final = 4096
 BATCH_STRINGS: Final = 256
 #: The files of a model that its vectors depend on, and all that is fetched of one on the hub.
 _READ: Final = ("*.json", "*.safetensors", "*.txt", "*.model")
+_ON_THE_HUB: Final = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+_REMEDY: Final = (
+    'name a folder that save_pretrained wrote, a model on the hub with the 40 digits of its commit, or "lsa"'
+)
 
 Floats = npt.NDArray[np.float32]
 
@@ -46,7 +51,7 @@ def transformer_encoder(name: str, tokens: int) -> Encoder:
     """The encoder that `semantic.encoder` names.
 
     Args:
-        name: a folder that `save_pretrained` wrote, or a model's name on the hub, which is fetched once.
+        name: a folder that `save_pretrained` wrote, or OWNER/MODEL@COMMIT on the hub, which is fetched once.
         tokens: of a string that are read, the model's own marks among them.
 
     Raises:
@@ -57,7 +62,7 @@ def transformer_encoder(name: str, tokens: int) -> Encoder:
     files = sorted({path for pattern in _READ for path in folder.glob(pattern)})
     told = {"tokens": tokens, "bfloat16": has_bfloat16(_device())}
     own = identity("transformer", CODE_VERSION, told, [f"{path.name} {_sha256(path)}" for path in files])
-    return Encoder(own, lambda: Transformer(folder, tokens))
+    return Encoder(own, lambda: Transformer(folder, tokens), accelerated=True)
 
 
 class Transformer:
@@ -67,6 +72,7 @@ class Transformer:
         """Load the model in `folder`, whose strings are cut off at so many tokens."""
         from transformers import AutoModel, AutoTokenizer  # noqa: PLC0415 - seconds; only where a transformer is asked for
 
+        self._made_of = folder, tokens
         self._device = _device()
         self._bfloat16 = has_bfloat16(self._device)
         told: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
@@ -78,6 +84,10 @@ class Transformer:
         self._width = int(model.config.hidden_size)
         self._tokens = min(tokens, getattr(model.config, "max_position_embeddings", tokens))
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another machine loads the model itself, from the same folder."""
+        return Transformer, self._made_of
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         """(len(texts), D) vectors of length 1."""
@@ -121,16 +131,17 @@ def _device() -> torch.device:
 
 
 def _fetched(name: str) -> Path:
+    """The files of a model on the hub as they were at one commit: a name alone could become another model overnight."""
+    named = _ON_THE_HUB.fullmatch(name)
+    if named is None:
+        raise EncoderError(f"semantic.encoder: {name!r} is no folder here, and no OWNER/MODEL@COMMIT: {_REMEDY}")
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - only where a model on the hub is asked for
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415 - same
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(_READ)))
+        return Path(snapshot_download(named[1], revision=named[2], allow_patterns=list(_READ)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-        raise EncoderError(
-            f"semantic.encoder: {name!r} is no folder here, and the hub does not give it ({error}): "
-            'name a folder that save_pretrained wrote, a model on the hub, or "lsa"'
-        ) from None
+        raise EncoderError(f"semantic.encoder: the hub does not give {name!r} ({error}): {_REMEDY}") from None
 
 
 def _check(folder: Path, name: str) -> None:

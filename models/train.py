@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from models.ema import Average
 from models.gang import Gang
 from models.margins import Margins
 from models.position import Position
+from models.room import REMEDY, Room
 from models.sampler import batches_in
 from models.schedule import learning_rate, peak_rate
 from models.settings import TrainingSettings
@@ -55,6 +56,7 @@ class Training:
     after_batch: Callable[[Position, bool], None]
     #: told the position after every epoch; its curve ends with the epoch's row
     after_epoch: Callable[[Position], None]
+    room: Room = field(default_factory=Room)
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def train(training: Training, position: Position) -> None:
     Raises:
         NonFiniteLossError: the loss of this process's part of a batch is not finite.
         StoppedError: a process was asked to stop; all have stopped after the same batch.
+        OutOfMemoryError: the device has no room for one image, or for a piece where several processes train.
     """
     plan = Plan.of(training.settings, training.batches)
     training.network.train()
@@ -116,15 +119,9 @@ def optimise(
     The processes' gradients are averaged where the whole batch's gradient is the sum of their shares, so each scales
     its loss by their number: the step is that of one process with the whole batch.
     """
-    gang = training.gang
-    # Whatever the network itself draws (dropout) depends on the step alone, so that no generator's state need be saved.
-    torch.manual_seed(
-        int(np.random.SeedSequence([training.batches.seed, position.step, gang.rank]).generate_state(1)[0])
-    )
     for group in training.optimizer.param_groups:
         group["lr"] = rate
-    training.optimizer.zero_grad(set_to_none=True)
-    told = _gradients(training, batch).double().cpu().numpy()
+    told = _gradients(training, batch, position.step).double().cpu().numpy()
     share = float(told[0])
     if not math.isfinite(share):
         raise NonFiniteLossError(position.epoch, position.batch, position.step, batch.image_id)
@@ -135,13 +132,41 @@ def optimise(
     return share, told[1:]
 
 
-def _gradients(training: Training, batch: Batch) -> Tensor:
+def _gradients(training: Training, batch: Batch, step: int) -> Tensor:
     """Leave the gradients of the global batch's loss with the parameters; returns [1 + b], loss share and margins.
 
-    A process's part is cut into `accumulate` pieces, one in memory at a time, whose gradients add up; the processes
-    exchange them with the last. What is returned makes one transfer: each waits until the device has done all before.
+    A process's part is cut into `accumulate` pieces, or into as many more as the device has room for. Where its memory
+    runs out, all that the step has done is undone and done in smaller pieces: the step is the one that `accumulate`
+    would have asked for. Only a process alone can do so: others would wait for its gradients of the first attempt.
     """
-    pieces = list(batch.cut(training.settings.accumulate))
+    buffers = list(training.network.buffers())
+    before = [buffer.clone() for buffer in buffers]
+    own = len(batch.image_id)
+    while True:
+        pieces = max(training.settings.accumulate, training.room.pieces(own))
+        training.optimizer.zero_grad(set_to_none=True)
+        # Whatever the network itself draws (dropout) depends on the step alone, so that no generator's state need be
+        # saved.
+        sequence = np.random.SeedSequence([training.batches.seed, step, training.gang.rank])
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
+        try:
+            return _of_pieces(training, list(batch.cut(pieces)))
+        except torch.OutOfMemoryError as error:
+            if training.gang.processes > 1:
+                error.add_note(REMEDY)
+                raise
+            training.room.halve(-(-own // pieces), error)
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
+
+
+def _of_pieces(training: Training, pieces: list[Batch]) -> Tensor:
+    """As `_gradients`, of pieces that are in memory one at a time and whose gradients add up.
+
+    The processes exchange them with the last. What is returned makes one transfer: each waits until the device has done
+    all before.
+    """
     losses = []
     for number, piece in enumerate(pieces, start=1):
         with training.gang.exchange(training.network, number == len(pieces)):

@@ -42,6 +42,7 @@ from models.margins import Margins
 from models.networks import Classifier, build_network
 from models.optimizers import make_optimizer
 from models.position import Position
+from models.room import Room
 from models.sampler import batches_in
 from models.specification import EncodingJob, ModelSpecification, TrainingJob, read_job
 from models.tasks import Classification, Distillation, Task
@@ -83,7 +84,7 @@ def main() -> None:
 
 def run_encoding(job: EncodingJob, gang: Gang, emit: Emit) -> None:
     """Make the features or predictions of `job` that no earlier attempt finished."""
-    encode(job, load_encoder(job.model, gang), Progress(emit).report)
+    encode(job, load_encoder(job.model, gang, _room(emit)), Progress(emit).report)
 
 
 def run_training(job: TrainingJob, gang: Gang, emit: Emit, stop_asked: Callable[[], bool]) -> None:
@@ -137,6 +138,7 @@ def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: C
         stop_asked=stop_asked,
         after_batch=watch.after_batch,
         after_epoch=watch.after_epoch,
+        room=_room(emit),
     )
     try:
         train(training, position)
@@ -147,6 +149,10 @@ def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: C
         raise
     if gang.rank == 0:
         _publish(job, draft, best, source, margins, position)
+
+
+def _room(emit: Emit) -> Room:
+    return Room(lambda text: emit({"event": "message", "text": text}))
 
 
 def _task(job: TrainingJob, gang: Gang, source: TrainingSet) -> tuple[Task, tuple[ArrayShards, ...]]:

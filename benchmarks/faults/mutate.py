@@ -25,9 +25,9 @@ def mutated(data: bytes, others: Sequence[bytes], rng: np.random.Generator, chan
     """`data` after one to six changes, in one of eight cases with the end of another; half of PNGs with sound sums."""
     changed = bytearray(data)
     for _ in range(int(2 ** rng.uniform(0, 2.6))):
-        changed = changes[rng.integers(len(changes))](changed, rng)[:_MOST_BYTES]
+        changed = changes[int(rng.integers(len(changes)))](changed, rng)[:_MOST_BYTES]
     if rng.random() < 1 / 8:
-        other = others[rng.integers(len(others))]
+        other = others[int(rng.integers(len(others)))]
         changed = changed[: _place(changed, rng)] + other[_place(other, rng) :]
     return _checksums_mended(bytes(changed)) if rng.random() < 0.5 else bytes(changed)
 
@@ -48,7 +48,7 @@ def _edge(data: bytearray, rng: np.random.Generator) -> bytearray:
     size, order = int(rng.choice([1, 2, 4])), "big" if rng.random() < 0.5 else "little"
     number = _EDGES[rng.integers(len(_EDGES))] & (256**size - 1)
     at = min(_place(data, rng), max(0, len(data) - size))
-    data[at : at + size] = number.to_bytes(size, order)  # type: ignore[arg-type]  # one of two literals
+    data[at : at + size] = number.to_bytes(size, order)
     return data
 
 
@@ -108,7 +108,7 @@ def _token(data: bytearray, rng: np.random.Generator, values: Sequence[str]) -> 
         return data
     at = marks[rng.integers(len(marks))] + 1
     end = next((to for to in range(at, len(data)) if data[to] in b',}]"\n'), len(data))
-    return data[:at] + values[rng.integers(len(values))].encode("utf-8", "surrogatepass") + data[end:]
+    return data[:at] + values[int(rng.integers(len(values)))].encode("utf-8", "surrogatepass") + data[end:]
 
 
 def _mark(data: bytearray, rng: np.random.Generator) -> bytearray:

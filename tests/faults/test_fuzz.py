@@ -15,6 +15,8 @@ from benchmarks.faults.mutate import BYTES, DOCUMENTS, mutated
 from benchmarks.faults.seeds import documents, pictures
 from benchmarks.faults.tally import Tally, table
 from pipeline.crawl.decode import FORMATS, DecodeSettings, decode
+from pipeline.crawl.detect import contents
+from pipeline.crawl.workers import DecodePool
 
 TEXTS = "texts of a query (JSON)"
 
@@ -53,7 +55,7 @@ def test_half_of_the_pngs_get_past_their_checksums() -> None:
 
 def test_only_the_guided_half_goes_on_with_what_is_new() -> None:
     sound = [b"sound" * 20]
-    grown = {}
+    grown: dict[str, list[list[bytes]]] = {}
     for half, children, learn in breed(sound, BYTES, 2 * 3 * fuzz.GENERATION, [0]):
         grown.setdefault(half, []).append(children)
         learn([("broken", "abcdefghij"[at % 10]) for at in range(len(children))])
@@ -72,20 +74,14 @@ def test_a_run_that_would_end_is_lost(tmp_path: Path, monkeypatch: pytest.Monkey
     place = folder / fuzz_documents._PLACES[TEXTS]
     files = [b"[{}]", b"die", b"[", b"raise", b"[{}]"]
 
-    def reads(_: Path) -> tuple[str, str]:
+    def traps(*told: Any) -> Any:
         if place.read_bytes() == b"die":
             os.kill(os.getpid(), signal.SIGKILL)
         if place.read_bytes() == b"raise":
             raise KeyError("no refusal")
-        return "read", ""
+        return contents(*told)
 
-    real = fuzz_documents.contents
-
-    def contents(*told: Any) -> Any:
-        reads(folder)
-        return real(*told)
-
-    monkeypatch.setattr(fuzz_documents, "contents", contents)
+    monkeypatch.setattr(fuzz_documents, "contents", traps)
     found = fuzz_documents.read_all(folder, place, files)
     assert [kind for kind, _ in found] == ["read", "dead", "refused", "dead", "read"]
     assert [found[1][1], found[3][1]] == ["exit status -9", "KeyError: 'no refusal'"]
@@ -96,7 +92,7 @@ def test_a_picture_that_ends_the_run_or_a_process_past_its_limit_is_lost(
 ) -> None:
     monkeypatch.setattr(fuzz, "pictures", lambda: {"PNG": pictures()["PNG"][:1]})
     monkeypatch.setattr(fuzz, "_look", lambda limits: limits.attempt("never"))
-    monkeypatch.setattr(fuzz.DecodePool, "decode", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+    monkeypatch.setattr(DecodePool, "decode", lambda *_: (_ for _ in ()).throw(OSError("gone")))
     pngs, limits = fuzz.fuzz_pictures(tmp_path / "fuzz", 10, 0)
     assert (pngs.tries, pngs.survived, limits.tries) == (10, 0, 0)
     assert pngs.lost[0] == "blind: the run ended: OSError: gone"

@@ -1,6 +1,8 @@
 """The transformer encoder: equal to the plain way, whatever the batches; pickles and strangers are refused."""
 
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,8 +106,24 @@ def test_pickled_weights_are_refused(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match=r"holds no config\.json"):
         transformer_encoder(str(tmp_path), 12)
-    with pytest.raises(EncoderError, match="'no/such/model' is no folder here"):
-        transformer_encoder("no/such/model", 12)
+
+
+def test_the_hub_is_asked_for_one_commit_and_for_no_pickle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def snapshot(name: str, **told: Any) -> str:
+        asked.append((name, told))
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    for name in ("owner/model", "owner/model@main", "no/such/model", f"owner/model@{'a' * 39}", f"model@{'a' * 40}"):
+        with pytest.raises(EncoderError, match="is no folder here, and no OWNER/MODEL@COMMIT: name a folder"):
+            transformer_encoder(name, 12)
+    assert asked == []
+    assert transformer_encoder(f"owner/model@{'a' * 40}", 12).identity == transformer_encoder(str(folder), 12).identity
+    ((name, told),) = asked
+    assert (name, told["revision"]) == ("owner/model", "a" * 40)
+    assert not any(fnmatch(file, pattern) for pattern in told["allow_patterns"] for file in ("a.bin", "a.py", "a.pt"))
 
 
 def test_a_model_s_own_code_is_not_run(folder: Path, tmp_path: Path) -> None:
