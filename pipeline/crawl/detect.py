@@ -82,7 +82,7 @@ def describe(facts: dict[str, Any]) -> str:
         f"{facts['listed']:,} pictures ({splits})",
         f"training pictures: {sources}" if sources else "",
         f"{facts['text_coverage']:.1%} of the training pictures have a title, description or tag",
-        f"metadata of a wrong type, taken as unknown: {odd}" if odd else "",
+        f"metadata of a wrong type, taken as unknown, or too long, cut: {odd}" if odd else "",
         *facts["notes"],
     ]
     return "\n".join(filter(None, told))

@@ -4,6 +4,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import Any, Final
 
 from pipeline.crawl.files import CrawlFiles, DefectError
@@ -15,6 +16,8 @@ from pipeline.records import Split
 DOCUMENT_LIMIT: Final = 64 * 2**20
 #: Characters of one line of a list.
 LINE_LIMIT: Final = 65_536
+#: Characters of one title or description, or of one image's tags together: a batch of them must fit into memory.
+TEXT_LIMIT: Final = 16_384
 
 
 def open_text(files: CrawlFiles, path: str) -> io.TextIOWrapper:
@@ -77,23 +80,30 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
 
 
 def text(value: Any, odd: Counter[str], name: str) -> str | None:
-    """A string as it is; None where unknown; anything else is None and counted as odd under `name`."""
-    if value is None or isinstance(value, str):
+    """A string, cut at TEXT_LIMIT; None where unknown; anything else is None. What is cut or dropped counts as odd."""
+    if value is None or (isinstance(value, str) and len(value) <= TEXT_LIMIT):
         return value
     odd[name] += 1
-    return None
+    return value[:TEXT_LIMIT] if isinstance(value, str) else None
 
 
 def tags(value: Any, odd: Counter[str]) -> list[str] | None:
-    """Tags from a list of strings, or from one string parted by commas, or else by blanks; None where unknown."""
+    """Tags from a list of strings, or from one string parted by commas, or else by blanks; None where unknown.
+
+    The first ones, as far as they have TEXT_LIMIT characters together; what is left out counts as odd.
+    """
     if value is None:
         return None
     if isinstance(value, str):
-        return [part for part in map(str.strip, value.split("," if "," in value else None)) if part]
-    kept = [one for one in value if isinstance(one, str)] if isinstance(value, list) else None
-    if kept is None or len(kept) < len(value):
+        told: list[Any] = [part for part in map(str.strip, value.split("," if "," in value else None)) if part]
+    else:
+        told = value if isinstance(value, list) else []
+    strings = [one for one in told if isinstance(one, str)]
+    ends = accumulate(map(len, strings))
+    kept = [one for one, end in zip(strings, ends, strict=True) if end <= TEXT_LIMIT]
+    if len(kept) < len(told) or not isinstance(value, str | list):
         odd["tags"] += 1
-    return kept
+    return kept if isinstance(value, str | list) else None
 
 
 def number(value: str, low: int, high: int) -> int | None:

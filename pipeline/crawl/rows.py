@@ -19,6 +19,9 @@ _QUOTED: Final = 1_000  # characters of each part of a refusal
 #: Rows in one batch on the way from a reader to the disk.
 BATCH_ROWS: Final = 16_384
 
+#: Characters of a path, label, query or source. Texts are cut by their readers; of these no part is enough.
+WORD_LIMIT: Final = 16_384
+
 #: What a folder, a shard's name or a table's cell may call the splits.
 SPLIT_NAMES: Final[dict[str, Split]] = {
     "train": "train",
@@ -101,7 +104,7 @@ class Contents:
     texts: Iterator[Text] = field(default_factory=lambda: iter(()))
     synsets: Sequence[Synset] | None = None  # None: the classes are the labels that the rows name
     queries: Sequence[Query] | None = None  # None: the queries are the terms that the rows name
-    odd: Counter[str] = field(default_factory=Counter)  # metadata of a wrong type, by field; complete after the rows
+    odd: Counter[str] = field(default_factory=Counter)  # metadata of a wrong type or length; complete after the rows
     notes: list[str] = field(default_factory=list)  # what was left out and why, in words
 
 
@@ -133,10 +136,22 @@ STAGED_ROWS: Final = ROWS.append(pa.field("image_id", pa.int64()))
 
 
 def record_batches(rows: Iterable[Row], crawl: str) -> Iterator[pa.RecordBatch]:
-    """The rows as batches of `STAGED_ROWS`, at most BATCH_ROWS each, with their image_id; every string valid UTF-8."""
-    for batch in _batches(rows, ROWS):
+    """The rows as batches of `STAGED_ROWS`, at most BATCH_ROWS each, with their image_id; every string valid UTF-8.
+
+    Raises:
+        CrawlError: a path, label, query or source of more than WORD_LIMIT characters.
+    """
+    for batch in _batches(map(_checked, rows), ROWS):
         paths = batch.column("path").to_numpy(zero_copy_only=False)
         yield batch.append_column("image_id", pa.array(image_ids(paths, crawl)))
+
+
+def _checked(row: Row) -> Row:
+    for word in (row.path, row.label, row.query, row.source):
+        if word is not None and len(word) > WORD_LIMIT:
+            told = f"{word[:40]!r}... has {len(word)} characters"
+            raise CrawlError(row.origin, told, f"{WORD_LIMIT} must do for a path or a name.", row.line)
+    return row
 
 
 def text_batches(texts: Iterable[Text]) -> Iterator[pa.RecordBatch]:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from pipeline.crawl.files import CrawlFiles, DefectError, inner_parts
-from pipeline.crawl.metadata import column, described, label_of, parse_json, split_of
+from pipeline.crawl.metadata import column, described, label_of, parse_json, split_of, text
 from pipeline.crawl.rows import SPLIT_NAMES, Contents, CrawlError, Row
 from pipeline.crawl.settings import Columns
 from pipeline.records import Split
@@ -86,7 +86,7 @@ def _sample(shard: str, key: str, members: list[_Member], columns: Columns, odd:
     at = pictures[0].number
     sidecars = {member.suffix: member.data for member in members if member.data is not None}
     record = _record(f"{shard}/{key}.json", sidecars.get("json"), odd)
-    caption = _text(sidecars.get("txt"))
+    caption = text(_text(sidecars.get("txt")), odd, "description")
     label = label_of(_text(sidecars.get("cls"))) or label_of(column(record, columns.label))
     if label is None:
         remedy = (

@@ -24,7 +24,7 @@ from pipeline.records import CLASSES, LISTING, LOCATIONS, QUERIES, SPLITS
 from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity
 from pipeline.storage.tables import write_table
 
-CODE_VERSION: Final = "2"
+CODE_VERSION: Final = "3"
 #: Rows of one Parquet part: this many row groups.
 PART_ROW_GROUPS: Final = 8
 

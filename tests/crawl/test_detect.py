@@ -105,6 +105,6 @@ def test_describe() -> None:
         "webvision crawl: 2 classes, 3 queries, 1,200 pictures (1,100 train, 100 val, 0 test)",
         "training pictures: 100 from flickr, 1,000 from google",
         "50.0% of the training pictures have a title, description or tag",
-        "metadata of a wrong type, taken as unknown: 4 title",
+        "metadata of a wrong type, taken as unknown, or too long, cut: 4 title",
         "one was left out",
     ]
