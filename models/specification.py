@@ -109,6 +109,16 @@ class EncodingJob:
         check(alone, "crawls", "a single one where features are asked for", len(self.crawls))
         check(len(self.splits) > 0, "splits", "at least one", 0)
 
+    @property
+    def whole(self) -> bool:
+        """Whether every image of a pixel part is asked for."""
+        return "features" in self.outputs or self.every_image
+
+    @property
+    def tabled(self) -> bool:
+        """Whether logits of some splits are asked for, as a table."""
+        return "logits" in self.outputs and not self.every_image
+
     def save(self, path: Path) -> None:
         """Publish the job as a file that `read_job` and the worker understand."""
         publish_json(path, {"job": "encoding", **as_json(self)})

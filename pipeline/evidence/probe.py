@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.calibration import calibrate
 
 #: Tried in turn; the one whose out-of-fold probabilities fit the given labels best is taken.
@@ -186,14 +186,14 @@ class FoldProbes:
     loss: float  # nats, of the given labels of the sample out of fold; NaN where nothing of it could be judged
 
 
-def fit_folds(moments: Sequence[Moments], scale: Scale, sample: Sample, workers: int = 1) -> FoldProbes:
+def fit_folds(moments: Sequence[Moments], scale: Scale, sample: Sample, workers: Workers = 1) -> FoldProbes:
     """Train each fold's probe on the other folds; choose the shrinkage and the temperature on out-of-fold logits.
 
     Args:
         moments: of each fold's images, scaled.
         scale: that they were scaled with.
         sample: images to choose on, each judged by the probe of its own fold.
-        workers: threads; each solves for one fold.
+        workers: threads, or a cluster; each solves for one fold.
     """
     every = Moments.total(moments)
     best: tuple[float, float, float, list[Probe]] | None = None

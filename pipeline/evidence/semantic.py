@@ -46,6 +46,7 @@ class Encoder:
 
     identity: str  # equal for equal vectors: a hash of everything that they depend on
     open: Callable[[], Encode]
+    accelerated: bool = False  # whether a GPU does the work, where there is one
 
 
 def class_text(own: ClassWords) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence_tables import AUM
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
@@ -23,7 +23,7 @@ def make_aum(
     crawls: Sequence[str],
     models: Sequence[Artifact],
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """The mean margin of each usable training image over the sightings of all these trainings.
@@ -32,7 +32,7 @@ def make_aum(
         store: where listing and images of the crawls are current.
         crawls: the crawls to read.
         models: the baseline, or the networks of a cross-fitted one, each of which saw most of the images.
-        workers: threads; each holds a stretch of classes.
+        workers: threads, or a cluster; each holds a stretch of classes.
         on_progress: called with the number of images just done.
 
     Raises:

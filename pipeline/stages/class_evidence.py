@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence_tables import EVIDENCE
 from pipeline.stages.classes import ClassOrder, current_features, read_stretch, stretches
 from pipeline.storage.arrays import Array, ArrayShards
@@ -52,7 +52,7 @@ def make_class_evidence(
     crawls: Sequence[str],
     sources: Sequence[ClassSource],
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> list[Artifact]:
     """Measure the usable training images of each class, over all crawls together.
@@ -61,7 +61,7 @@ def make_class_evidence(
         store: where listing, images, features and `evidence-rank` are current.
         crawls: the crawls to read.
         sources: the kinds of evidence wanted; those that are there already are not made again.
-        workers: threads; each holds one class's features.
+        workers: threads, or a cluster; each holds one class's features.
         on_progress: called with the number of images just done.
 
     Returns:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.stages.population import TRAIN, Population, read_population
-from pipeline.storage.arrays import Array, ArrayShards, blocks, scratch_array
+from pipeline.storage.arrays import Array, ArrayShards, blocks, finished, scratch_array
 from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.buckets import shared_out
 from pipeline.storage.tables import iterate_table, part_path, read_part
@@ -37,7 +37,7 @@ class ClassOrder:
             classes: size of the catalogue.
         """
         grouped = shared_out(len(population.split), classes, partial(_class_of_trainable, population))
-        return cls(population, grouped.rows, grouped.starts)
+        return cls(population, finished(grouped.rows), grouped.starts)
 
     @classmethod
     def read(cls, listings: Sequence[Artifact], images: Sequence[Artifact]) -> Self:
@@ -64,7 +64,7 @@ class ClassOrder:
         found = scratch_array(self.members.shape, column.dtype)
         for block in blocks(len(found)):
             found[block] = column[self.members[block]]
-        return found
+        return finished(found)
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:

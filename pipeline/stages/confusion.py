@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.confusion import (
     ConfusedPairs,
     ConfusionSettings,
@@ -39,7 +39,7 @@ def make_confusion(
     crawls: Sequence[str],
     settings: ConfusionSettings,
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """Find the confused classes by the opinions, cluster each group's images, tell whose each cluster is.
@@ -48,7 +48,7 @@ def make_confusion(
         store: where listing, images, features and `evidence-opinion` are current.
         crawls: the crawls to read.
         settings: what counts as confused, and of the clustering.
-        workers: threads; each holds the features of one group.
+        workers: threads, or a cluster; each holds the features of one group.
         on_progress: called with the number of images just done.
 
     Returns:
@@ -122,7 +122,7 @@ def _cluster(
     pools: _Pools,
     shards: ArrayShards,
     settings: ConfusionSettings,
-    run: tuple[int, Callable[[int], None]],
+    run: tuple[Workers, Callable[[int], None]],
 ) -> npt.NDArray[np.int32]:
     """The joint cluster of every image, -1 without one; batches of groups are shards from number `first` on."""
     workers, on_progress = run

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.alignment import Alignment, Moments, align, network_for
 from pipeline.stages.population import Population, read_population
 from pipeline.storage.arrays import Array, ArrayShards, open_array, write_array
@@ -37,7 +37,7 @@ def make_crossfit_features(
     crawls: Sequence[str],
     models: Sequence[Artifact],
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """One vector for every usable image of a crawl, part by part beside its pixels, in the space of network 0.
@@ -47,7 +47,7 @@ def make_crossfit_features(
         crawl: whose features are made.
         crawls: all crawls; the spaces are compared on the images of all.
         models: the networks, in the order of their `features-fold` partitions; their `margins` tell what each saw.
-        workers: threads; each holds one part.
+        workers: threads, or a cluster; each holds one part.
         on_progress: called with the number of images just done.
 
     Raises:
@@ -77,7 +77,7 @@ def make_crossfit_features(
     return store.make(STAGE, crawl, wanted, build)
 
 
-def _make_alignment(store: Store, crawls: Sequence[str], networks: int, workers: int) -> Artifact:
+def _make_alignment(store: Store, crawls: Sequence[str], networks: int, workers: Workers) -> Artifact:
     """The maps of networks 1, 2, ... into the space of network 0, fitted on all usable images of all crawls."""
     encoded = [
         [store.current(FOLD_STAGE, fold_partition(crawl, number)) for crawl in crawls] for number in range(networks)
@@ -99,7 +99,7 @@ def _make_alignment(store: Store, crawls: Sequence[str], networks: int, workers:
     return store.make(ALIGNMENT_STAGE, WHOLE, identity(ALIGNMENT_STAGE, CODE_VERSION, {}, inputs), build)
 
 
-def _moments(source: Sequence[Array], target: Sequence[Array], workers: int) -> Moments:
+def _moments(source: Sequence[Array], target: Sequence[Array], workers: Workers) -> Moments:
     """Sums over all parts, added up in their order, so that no number of workers changes a bit."""
     total = Moments.none(target[0].shape[1])
     with threadpool_limits(1):

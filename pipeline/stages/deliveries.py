@@ -17,6 +17,7 @@ from pipeline.crawl.digest import MARKER
 from pipeline.crawl.files import CrawlFiles, Entry
 from pipeline.crawl.rows import CrawlError, NothingListedError
 from pipeline.crawl.settings import CrawlSettings
+from pipeline.engine import Workers
 from pipeline.records import DELIVERIES
 from pipeline.stages.images import make_images
 from pipeline.stages.listing import Crawl, content_of, crawl_name, make_listing, picture_files
@@ -110,7 +111,7 @@ class Judge:
     known: Mapping[str, Crawl]  # the store's crawls, by name
     crawl: CrawlSettings  # how it is read
     images: DecodeSettings
-    workers: int
+    workers: Workers
     on_taken: Callable[[Crawl], None]  # keeps it among the store's crawls, before it is recorded as taken
     on_progress: Callable[[int], None] = lambda _: None
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.duplicates import DuplicateSettings, contents
 from pipeline.evidence.hashes import Pairs, block_choices, near_pairs
 from pipeline.evidence.same_picture import same_picture, thumbnails
@@ -63,11 +63,27 @@ class Pictures:
         name, by_hash, shard, row = columns
         return cls(content, name, by_hash, shard, row, ArrayShards([artifact.table("pixels") for artifact in images]))
 
-    def thumbnails(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Of some of them; their pixels are read a little at a time."""
-        step = max(1, _PIXEL_BYTES // int(np.prod(self.pixels.row_shape)))
-        pieces = [chosen[start : start + step] for start in range(0, len(chosen), step)]
-        return np.concatenate([thumbnails(self.pixels.gather(self.shard[own], self.row[own])) for own in pieces])
+    def to_compare(self, pairs: Pairs) -> "_ToCompare":
+        """What has to be read to look at some pairs."""
+        chosen, ends = np.unique(pairs, return_inverse=True)
+        by_place = np.lexsort((self.row[chosen], self.shard[chosen]))  # read along the file
+        place = np.argsort(by_place)[ends.reshape(-1, 2)]
+        return _ToCompare(self.shard[chosen[by_place]], self.row[chosen[by_place]], place)
+
+
+@dataclass(frozen=True)
+class _ToCompare:
+    """p pairs of m pictures."""
+
+    shard: npt.NDArray[np.int32]  # (m,) where the pixels lie
+    row: npt.NDArray[np.int32]  # (m,)
+    pairs: npt.NDArray[np.int64]  # (p, 2) of them
+
+    def thumbnails(self, pixels: ArrayShards) -> npt.NDArray[np.float32]:
+        """Of all m; their pixels are read a little at a time."""
+        step = max(1, _PIXEL_BYTES // int(np.prod(pixels.row_shape)))
+        pieces = [slice(start, start + step) for start in range(0, len(self.row), step)]
+        return np.concatenate([thumbnails(pixels.gather(self.shard[own], self.row[own])) for own in pieces])
 
 
 @dataclass(frozen=True)
@@ -105,7 +121,7 @@ def same_pictures(
     draft: Draft,
     first_shard: int,
     pictures: Pictures,
-    run: tuple[DuplicateSettings, int],
+    run: tuple[DuplicateSettings, Workers],
     earlier: Compared = NOTHING_COMPARED,
 ) -> Pairs:
     """Pairs of contents, by name, that show one picture.
@@ -123,8 +139,8 @@ def same_pictures(
         path = draft.table("pairs") / f"part-{part:05d}.npy"
         if draft.finished(first_shard + part) is None:
             fresh = np.flatnonzero(~known[candidates].all(axis=1))
-            tasks = [candidates[fresh[at : at + _TASK_PAIRS]] for at in range(0, len(fresh), _TASK_PAIRS)]
-            look = partial(_confirmed, pictures, settings.tolerance)
+            asked = (candidates[fresh[at : at + _TASK_PAIRS]] for at in range(0, len(fresh), _TASK_PAIRS))
+            look, tasks = partial(_confirmed, pictures.pixels, settings.tolerance), map(pictures.to_compare, asked)
             confirmed = earlier.confirmed(pictures.name[candidates])
             confirmed[fresh] = np.concatenate([np.zeros(0, np.bool_), *map_shards(look, tasks, workers)])
             same = pictures.name[candidates[confirmed]]
@@ -135,7 +151,7 @@ def same_pictures(
     return np.concatenate(found)
 
 
-def _candidates(hashes: npt.NDArray[np.uint64], distance: int, workers: int) -> Iterator[Pairs]:
+def _candidates(hashes: npt.NDArray[np.uint64], distance: int, workers: Workers) -> Iterator[Pairs]:
     """Pairs of positions worth a look, each once, in ascending order, CHUNK_PAIRS at a time."""
     spilt = Spill()
     masks = block_choices(len(hashes), distance)
@@ -174,12 +190,9 @@ def _pairs_of(number: npt.NDArray[np.int64], images: int) -> Pairs:
     return np.stack([number // images, number % images], axis=1)
 
 
-def _confirmed(pictures: Pictures, tolerance: float, pairs: Pairs) -> npt.NDArray[np.bool_]:
-    chosen, ends = np.unique(pairs, return_inverse=True)
-    by_place = np.lexsort((pictures.row[chosen], pictures.shard[chosen]))  # read along the file
-    thumbs = pictures.thumbnails(chosen[by_place])
-    place = np.argsort(by_place)[ends.reshape(-1, 2)]
-    return same_picture(thumbs[place[:, 0]], thumbs[place[:, 1]], tolerance)
+def _confirmed(pixels: ArrayShards, tolerance: float, asked: _ToCompare) -> npt.NDArray[np.bool_]:
+    thumbs = asked.thumbnails(pixels)
+    return same_picture(thumbs[asked.pairs[:, 0]], thumbs[asked.pairs[:, 1]], tolerance)
 
 
 def _taken(column: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:

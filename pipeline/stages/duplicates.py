@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.duplicates import DuplicateSettings, Groups, group_images
 from pipeline.evidence_tables import DUPLICATES, GROUPS
 from pipeline.records import SPLITS
@@ -36,7 +36,7 @@ def make_duplicates(
     crawls: Sequence[str],
     settings: DuplicateSettings,
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """Find the doubles of every usable image.
@@ -48,7 +48,7 @@ def make_duplicates(
         store: where listing and images of the crawls are current.
         crawls: the crawls to read.
         settings: what passes for the same picture.
-        workers: threads.
+        workers: threads, or a cluster.
         on_progress: called with the number of training images just written.
 
     Returns:
@@ -105,7 +105,7 @@ def _doubles(
     draft: Draft,
     first_shard: int,
     read: tuple[Population, Sequence[Artifact]],
-    run: tuple[DuplicateSettings, int],
+    run: tuple[DuplicateSettings, Workers],
     earlier: Compared,
 ) -> _Doubles:
     population, images = read

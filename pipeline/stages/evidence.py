@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence_tables import EVIDENCE
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
@@ -21,7 +21,7 @@ def make_evidence(
     crawls: Sequence[str],
     names: Sequence[str],
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """Join evidence tables. They hold the same rows in the same order, so nothing is searched.
@@ -30,7 +30,7 @@ def make_evidence(
         store: where listing and images of the crawls and the evidence are current.
         crawls: the crawls to read.
         names: of the evidence.
-        workers: threads; each holds a stretch of classes.
+        workers: threads, or a cluster; each holds a stretch of classes.
         on_progress: called with the number of images just done.
 
     Raises:

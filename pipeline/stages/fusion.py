@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.folds import fold_of_groups
 from pipeline.evidence.fusion import FusionSettings, Mixture, Seen, fit_mixture, logistic
 from pipeline.evidence.fusion_classes import NAMED, NO_CLASS, likeliest_class
@@ -40,7 +40,7 @@ def make_fused(
     settings: FusionSettings,
     verified: Verified | None = None,
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """Fuse the evidence on each usable training image.
@@ -51,7 +51,7 @@ def make_fused(
         names: of the evidence there is; what is no witness (see `fusion_views.SOURCES`) is left aside.
         settings: of the mixture.
         verified: labels that a person looked at, or None; those of other images than the crawls' are left aside.
-        workers: threads; each holds a stretch of classes.
+        workers: threads, or a cluster; each holds a stretch of classes.
         on_progress: called with the number of images just done.
 
     Returns:
@@ -102,7 +102,7 @@ class _Fused:
 
 
 def _fuse(
-    evidence: Tables, queries: Queries, settings: FusionSettings, verified: Verified | None, workers: int
+    evidence: Tables, queries: Queries, settings: FusionSettings, verified: Verified | None, workers: Workers
 ) -> _Fused:
     order = evidence.order
     scale = _scale(evidence, settings, workers)
@@ -136,7 +136,7 @@ def _fuse(
     return _Fused(right, weight, query_share, class_share, odds, bins, judged_table, rows, told.found, facts)
 
 
-def _scale(evidence: Tables, settings: FusionSettings, workers: int) -> Scale:
+def _scale(evidence: Tables, settings: FusionSettings, workers: Workers) -> Scale:
     chosen = hashed_sample(evidence.order.image_id, SAMPLE_IMAGES, SAMPLE_SEED)
 
     def sampled(task: Task) -> npt.NDArray[np.float32]:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.keyword import KeywordIndex, KeywordSettings
 from pipeline.evidence.vocabulary import vocabulary
 from pipeline.evidence_tables import KEYWORD
@@ -24,7 +24,7 @@ def make_keyword(
     crawls: Sequence[str],
     settings: KeywordSettings,
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """Match the texts of the usable training images; counts the crawls' words first, where that is still to do.
@@ -33,7 +33,7 @@ def make_keyword(
         store: where listing and images of the crawls are current.
         crawls: the crawls to read; the first one's catalogue names the classes.
         settings: of the matching.
-        workers: threads; each holds the texts of a stretch of classes.
+        workers: threads, or a cluster; each holds the texts of a stretch of classes.
         on_progress: called with the number of images just done.
     """
     listings = [store.current("listing", crawl) for crawl in crawls]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.neighbours import (
     POINTS_PER_CELL,
     NeighbourSettings,
@@ -90,7 +90,7 @@ class Layout:
         return found[:: -(-len(found) // most)]
 
 
-def lay_out(search: Search, workers: int) -> Layout:
+def lay_out(search: Search, workers: Workers) -> Layout:
     """Assign every image to its nearest cell and store the features cell by cell; one cell where all is compared."""
     if search.exact:
         units, known = search.units(slice(None))
@@ -125,7 +125,7 @@ def _starts(cells: Array) -> npt.NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(sizes[1:])])
 
 
-def _write_layout(search: Search, workers: int, paths: list[Path]) -> None:
+def _write_layout(search: Search, workers: Workers, paths: list[Path]) -> None:
     total, settings = len(search.order), search.settings
     count = cell_count(total)
     image_id = search.order.image_id
@@ -135,13 +135,13 @@ def _write_layout(search: Search, workers: int, paths: list[Path]) -> None:
     probes = scratch_array((total, min(settings.probes, len(centres))), np.int32)
     step = min(BLOCK_ROWS, max(1, CELL_NUMBERS // count))
 
-    def assign(block: slice) -> None:
+    def assign(block: slice) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
         units, known = search.units(block)
-        probes[block] = nearest_cells(units, centres, settings.probes)
-        cells[block] = np.where(known, probes[block, 0], -1)
+        return nearest_cells(units, centres, settings.probes), known
 
-    for _ in map_shards(assign, (slice(at, at + step) for at in range(0, total, step)), workers):
-        pass
+    spans = [slice(at, at + step) for at in range(0, total, step)]
+    for block, (near, known) in zip(spans, map_shards(assign, spans, workers), strict=True):
+        probes[block], cells[block] = near, np.where(known, near[:, 0], -1)
     rows = _by_cell(search, cells)
     place = scratch_array((total,), np.int64)
     place[:] = -1
@@ -168,7 +168,7 @@ def _by_cell(search: Search, cells: npt.NDArray[np.integer[Any]]) -> npt.NDArray
     return found.array()
 
 
-def search_all(search: Search, layout: Layout, workers: int, on_progress: Callable[[int], None]) -> list[Path]:
+def search_all(search: Search, layout: Layout, workers: Workers, on_progress: Callable[[int], None]) -> list[Path]:
     """Search every block; each task's findings lie in two files, which an earlier attempt may have made.
 
     Returns:

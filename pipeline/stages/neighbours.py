@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.neighbours import NeighbourSettings, agreement
 from pipeline.evidence_tables import NEAREST, NEIGHBOURS
 from pipeline.stages.classes import ClassOrder, current_features, read_column, stretches
@@ -29,7 +29,7 @@ def make_neighbours(
     crawls: Sequence[str],
     settings: NeighbourSettings,
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """Find each usable training image's nearest neighbours by cosine over all classes and crawls, its doubles left out.
@@ -41,7 +41,7 @@ def make_neighbours(
         store: where listing, images, features and `evidence-duplicates` are current.
         crawls: the crawls to read.
         settings: of the search.
-        workers: threads; each holds a block of queries and its candidates.
+        workers: threads, or a cluster; each holds a block of queries and its candidates.
         on_progress: called with the number of images just searched.
 
     Returns:

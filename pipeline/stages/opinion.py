@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.confident import Opinions, class_thresholds, confident_classes, opinions
 from pipeline.evidence.folds import fold_of_groups
 from pipeline.evidence.probe import OpinionSettings, Probe
@@ -35,7 +35,7 @@ def make_opinion(
     crawls: Sequence[str],
     settings: OpinionSettings,
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """Judge the label of every usable training image, over all crawls together.
@@ -46,7 +46,7 @@ def make_opinion(
         store: where listing, images, features and `evidence-duplicates` are current.
         crawls: the crawls to read.
         settings: of the folds.
-        workers: threads.
+        workers: threads, or a cluster.
         on_progress: called with the number of images just judged.
 
     Returns:
@@ -78,7 +78,7 @@ def _folds(group: npt.NDArray[np.int64], settings: OpinionSettings) -> npt.NDArr
 
 
 def _judge(
-    draft: Draft, images: FoldedImages, settings: OpinionSettings, workers: int, on_progress: Callable[[int], None]
+    draft: Draft, images: FoldedImages, settings: OpinionSettings, workers: Workers, on_progress: Callable[[int], None]
 ) -> Facts:
     tasks = list(enumerate(stretches(images.order.sizes)))
     numbers = len(tasks)  # the shards of the verdicts come first, then the probe, then the thresholds

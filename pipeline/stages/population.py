@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.records import DEFECTS, SPLITS
-from pipeline.storage.arrays import scratch_array
+from pipeline.storage.arrays import finished, scratch_array
 from pipeline.storage.artifacts import Artifact
 from pipeline.storage.buckets import in_buckets
 from pipeline.storage.tables import count_rows, iterate_table, part_paths, read_table
@@ -57,7 +57,7 @@ def read_population(listings: Sequence[Artifact], images: Sequence[Artifact]) ->
         if _read_decoded(columns, decoded, start, shards) != stop:
             raise ValueError(f"images of {decoded.partition} do not belong to its listing: make them again")
         start, shards = stop, shards + len(part_paths(decoded.table("images")))
-    return Population(**columns)
+    return Population(**{name: finished(column) for name, column in columns.items()})
 
 
 def _read_decoded(columns: dict[str, npt.NDArray[Any]], decoded: Artifact, start: int, shards: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.probe import FoldProbes, Moments, OpinionSettings, Probe, Sample, Scale, fit_folds
 from pipeline.evidence.sampling import hashed_sample
 from pipeline.stages.classes import ClassOrder, stretches
@@ -56,10 +56,10 @@ def _finite(features: npt.NDArray[np.float16]) -> npt.NDArray[np.bool_]:
     return finite
 
 
-def train_probes(images: FoldedImages, settings: OpinionSettings, workers: int) -> FoldProbes:
-    """Train a probe for each fold in one pass over the features.
+def train_probes(images: FoldedImages, settings: OpinionSettings, workers: Workers) -> FoldProbes:
+    """Train a probe for each fold, on threads in one pass over the features; on a cluster each fold passes over them.
 
-    A fold is one thread's, so that its sums grow in one order however many threads there are.
+    A fold is one worker's, so that its sums grow in one order however many workers there are.
     """
     order, dimensions = images.order, images.shards.row_shape[0]
     count = int(np.clip(SAMPLE_LOGITS // max(images.classes, 1), LEAST_SAMPLE_IMAGES, SAMPLE_IMAGES))
@@ -70,15 +70,20 @@ def train_probes(images: FoldedImages, settings: OpinionSettings, workers: int) 
     scale = Scale.of(found)
     sample = Sample(scale.apply(found), order.class_index[chosen], images.fold[chosen])
     moments = [Moments.none(images.classes, dimensions) for _ in range(settings.folds)]
-
-    def add(fold: int, rows: slice) -> None:
-        for block, own in images.of_fold(fold, rows, BLOCK_IMAGES):
-            moments[fold].add(scale.apply(own), order.class_index[block])
-
-    for classes in stretches(order.sizes):
-        for _ in map_shards(partial(add, rows=images.stretch(classes)), range(settings.folds), workers):
-            pass
+    every = [images.stretch(classes) for classes in stretches(order.sizes)]
+    # Threads share the sums, and read a stretch while it is in memory; to other machines the sums would have to travel.
+    for together in [[rows] for rows in every] if isinstance(workers, int) else [every]:
+        moments = list(map_shards(partial(_added, images, scale, together), list(enumerate(moments)), workers))
     return fit_folds(moments, scale, sample, workers)
+
+
+def _added(images: FoldedImages, scale: Scale, stretched: Sequence[slice], task: tuple[int, Moments]) -> Moments:
+    """The moments of a fold, to which its images of some stretches have been added in place."""
+    fold, moments = task
+    for rows in stretched:
+        for block, own in images.of_fold(fold, rows, BLOCK_IMAGES):
+            moments.add(scale.apply(own), images.order.class_index[block])
+    return moments
 
 
 def write_probes(draft: Draft, shard: int, fitted: FoldProbes) -> None:

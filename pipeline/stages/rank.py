@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.rank import RankSettings, merged_position, top_ranked
 from pipeline.evidence_tables import RANK
 from pipeline.stages.classes import ClassOrder, stretches
@@ -26,7 +26,7 @@ def make_rank(
     crawls: Sequence[str],
     settings: RankSettings,
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """Rank the usable training images of each class, over all crawls together.
@@ -35,7 +35,7 @@ def make_rank(
         store: where listing and images of the crawls are current.
         crawls: the crawls to read.
         settings: how many images of a class count as top-ranked.
-        workers: threads; each holds a stretch of classes.
+        workers: threads, or a cluster; each holds a stretch of classes.
         on_progress: called with the number of images just done.
     """
     listings = [store.current("listing", crawl) for crawl in crawls]

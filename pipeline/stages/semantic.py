@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.semantic import BUILT_IN, Closeness, Encoder, SemanticSettings, closeness
 from pipeline.evidence_tables import SEMANTIC
 from pipeline.stages.classes import ClassOrder, stretches
@@ -26,7 +26,7 @@ def make_semantic(
     settings: SemanticSettings,
     encoder: Encoder | None = None,
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """Compare the texts of the usable training images with the classes; encodes both first, where still to do.
@@ -36,7 +36,7 @@ def make_semantic(
         crawls: the crawls to read; the first one's catalogue names the classes.
         settings: which encoder is asked for.
         encoder: that encoder; None: the built-in one.
-        workers: threads; each holds a stretch of classes.
+        workers: threads, or a cluster; each holds a stretch of classes.
         on_progress: called with the number of images just encoded, or compared where they were encoded before.
 
     Raises:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from pipeline.engine import map_shards
+from pipeline.engine import Workers, map_shards
 from pipeline.evidence.lsa import LsaSettings, fit_lsa
 from pipeline.evidence.semantic import Encode, Encoder, class_text
 from pipeline.evidence.vocabulary import says_something, vocabulary
@@ -35,7 +35,7 @@ def make_text_vectors(
     crawls: Sequence[str],
     encoder: Encoder,
     *,
-    workers: int,
+    workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """Encode the texts and the classes.
@@ -47,7 +47,7 @@ def make_text_vectors(
         store: where listing and images of the crawls are current.
         crawls: the crawls to read; the first one's catalogue names the classes.
         encoder: what makes vectors.
-        workers: threads; each holds the texts of a stretch of classes.
+        workers: threads, or a cluster; each holds the texts of a stretch of classes.
         on_progress: called with the number of images just done.
     """
     listings = [store.current("listing", crawl) for crawl in crawls]
@@ -63,7 +63,8 @@ def make_text_vectors(
         if draft.finished(len(tasks)) is None:
             texts = [class_text(own) for own in read_class_words(listings[0])]
             draft.finish(len(tasks), _write(draft, "classes", 0, encode(texts)))
-        for rows in map_shards(partial(_encode_stretch, draft, (order, listed, owners), encode), left, workers):
+        encoding = workers.accelerated() if encoder.accelerated and not isinstance(workers, int) else workers
+        for rows in map_shards(partial(_encode_stretch, draft, (order, listed, owners), encode), left, encoding):
             on_progress(rows)
         return {
             "images": len(order),
@@ -102,17 +103,17 @@ class _Owners:
     unknown: int
 
     @classmethod
-    def of(cls, order: ClassOrder, listed: ListedTexts, pieces: Sequence[slice], workers: int) -> Self:
+    def of(cls, order: ClassOrder, listed: ListedTexts, pieces: Sequence[slice], workers: Workers) -> Self:
         """Tell the texts of all stretches apart; the columns lie on the disk."""
         hashed, owner, vector = (scratch_array((len(order),), dtype) for dtype in (np.uint64, np.int64, np.int64))
         says = scratch_array((len(order),), np.bool_)
 
-        def read(rows: slice) -> None:
+        def read(rows: slice) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
             texts = listed.take(order.members[rows])
-            hashed[rows], says[rows] = text_hashes(texts), says_something(texts)
+            return text_hashes(texts), says_something(texts)
 
-        for _ in map_shards(read, pieces, workers):
-            pass
+        for rows, found in zip(pieces, map_shards(read, pieces, workers), strict=True):
+            hashed[rows], says[rows] = found
         for own in in_buckets(hashed):
             _, first, same = np.unique(hashed[own], return_index=True, return_inverse=True)
             owner[own] = np.where(says[own], own[first[same]], -1)

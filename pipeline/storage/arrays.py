@@ -58,6 +58,15 @@ def scratch_array(shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
         return np.asarray(np.memmap(file, np.dtype(dtype), "w+", shape=tuple(map(int, shape))))
 
 
+def finished(array: Array) -> Array:
+    """The array itself, from now on read-only: what is told of it to others stays true."""
+    owner = array
+    while isinstance(owner, np.ndarray):
+        owner.flags.writeable = False
+        owner = owner.base  # type: ignore[assignment] # what it is a view of, at last no array
+    return array
+
+
 def blocks(rows: int) -> Iterator[slice]:
     """Cut columns of `rows` values into runs of BLOCK_ROWS: what is worked at in memory at a time."""
     return (slice(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS))

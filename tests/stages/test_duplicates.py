@@ -247,9 +247,9 @@ def test_a_new_crawl_compares_its_own_pictures_and_equals_a_rebuild(
     new = [Shot(20, 1, 5, cut(two, 2)), Shot(5, 2, 2, cut(one, 2))]
     looked: list[int] = []
 
-    def counting(pictures: Any, tolerance: float, pairs: Any, compare: Any = doubles._confirmed) -> Any:
-        looked.append(len(pairs))
-        return compare(pictures, tolerance, pairs)
+    def counting(pixels: Any, tolerance: float, asked: Any, compare: Any = doubles._confirmed) -> Any:
+        looked.append(len(asked.pairs))
+        return compare(pixels, tolerance, asked)
 
     monkeypatch.setattr(doubles, "_confirmed", counting)
     grown, rebuilt = Store(tmp_path / "grown"), Store(tmp_path / "rebuilt")
