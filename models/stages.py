@@ -9,6 +9,7 @@ from models.features import FeaturesSettings, weights_file
 from models.launch import launch
 from models.settings import TrainingSettings
 from models.specification import CrawlFolders, EncodingJob, Teacher, TrainingJob
+from pipeline.engine import Cluster, Workers
 from pipeline.records import Split
 from pipeline.stages.carried import carry_features
 from pipeline.stages.crossfit import FOLD_STAGE, fold_partition, make_crossfit_features
@@ -25,12 +26,16 @@ OnEvent = Callable[[dict[str, Any]], None]
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
-    """What these stages share: the store, its crawls, the processes to run on, and who hears of the progress."""
+    """What these stages share: the store, its crawls, the processes to run on, and who hears of the progress.
+
+    With a cluster, networks are applied there; they are trained here all the same.
+    """
 
     store: Store
     crawls: Sequence[str]
     processes: int
     on_event: OnEvent
+    cluster: Cluster | None = None
 
     def make_model(
         self, recipe: str, seed: int, settings: TrainingSettings, teachers: Sequence[tuple[Artifact, float]] = ()
@@ -97,7 +102,7 @@ class Trainer:
         wanted = identity("teaching", CODE_VERSION, {}, inputs_of([model, *images]))
         return self.store.make("teaching", model.partition, wanted, build)
 
-    def make_features(self, crawl: str, models: Sequence[Artifact], *, workers: int = 1) -> Artifact:
+    def make_features(self, crawl: str, models: Sequence[Artifact], *, workers: Workers = 1) -> Artifact:
         """A feature vector of every usable image of a crawl, shard by shard beside its pixels.
 
         Args:
@@ -105,7 +110,7 @@ class Trainer:
             models: one model or extractor; or the networks of a cross-fitted baseline, trained from the same seed and
                 each without a fold: then every crawl is encoded by each of them, and an image takes the vector of one
                 that never saw its label (`pipeline.stages.crossfit`).
-            workers: threads that put cross-fitted vectors together.
+            workers: threads, or a cluster, that put cross-fitted vectors together.
         """
         if len(models) == 1:
             return self._encode("features", crawl, crawl, models[0])
@@ -155,7 +160,16 @@ class Trainer:
     def _apply(self, draft: Draft, model: Artifact, crawls: Sequence[str], **asked: Any) -> None:
         """Have a model say what is asked of some crawls; `asked` are the other fields of `EncodingJob`."""
         folders = _folders(*self._decoded(crawls))
-        self._run(draft, EncodingJob(model=model.folder, crawls=folders, out=draft.folder, **asked))
+        job = EncodingJob(model=model.folder, crawls=folders, out=draft.folder, **asked)
+        if self.cluster is None:
+            self._run(draft, job)
+            return
+        from models.encode import encode_apart  # noqa: PLC0415 - torch, which a found artifact does without
+
+        encode_apart(job, self.cluster, self._report)
+
+    def _report(self, done: int, total: int) -> None:
+        self.on_event({"event": "progress", "done": done, "total": total, "unit": "images"})
 
     def _run(self, draft: Draft, job: TrainingJob | EncodingJob) -> None:
         path = draft.folder / "job.json"
