@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from assets.progress import TerminalProgress
+from assets.progress import ProgressReporter, TerminalProgress
 from assets.recipes import BASELINE
 from pipeline.policy.comparison import DROPPED, HEAVIER, LIGHTER, ONLY_A, ONLY_B, TAKEN_IN, Comparison, Moved
 from pipeline.report.comparison import ComparisonPage, change_rows, class_rows, reason_rows, sentences, weights_of
@@ -59,15 +59,15 @@ def diff(store: Store, a: str, b: str, folder: Path, images: int, console: Conso
             "one is a store, the other a recipe: name two stores, or a recipe of the store as STORE:RECIPE"
         )
     if not all(folders):
-        sides = (_side(a, store), _side(b, store))
-        found, names = _compared(sides, folder, images, console)
+        sides = (side(a, store), side(b, store))
+        found, names = compared(sides, folder, images, TerminalProgress(console))
         _print(sides, found, names, console)
         console.print(f"page: {folder / PAGE}\ntable: {folder / TABLE}", highlight=False, markup=False, soft_wrap=True)
         return
     overview = Table("recipe", "moved", "only in A / B", "dropped / taken in", "lighter / heavier", "other class")
     for recipe in _shared(Path(a), Path(b)):
-        sides = (_side(f"{a}:{recipe}", store), _side(f"{b}:{recipe}", store))
-        found, _ = _compared(sides, folder / recipe, images, console)
+        sides = (side(f"{a}:{recipe}", store), side(f"{b}:{recipe}", store))
+        found, _ = compared(sides, folder / recipe, images, TerminalProgress(console))
         pairs = ((ONLY_A, ONLY_B), (DROPPED, TAKEN_IN), (LIGHTER, HEAVIER))
         counts = [" / ".join(f"{found.images[change]:,}" for change in pair) for pair in pairs]
         overview.add_row(recipe, f"{100 * found.moved:.1f}%", *counts, f"{found.relabelled:,}")
@@ -79,8 +79,12 @@ def _is_store(told: str) -> bool:
     return (Path(told) / "current" / "manifest").is_dir()
 
 
-def _side(told: str, store: Store) -> Side:
-    """The manifest that is meant."""
+def side(told: str, store: Store) -> Side:
+    """The manifest that is meant.
+
+    Raises:
+        NotMadeError: there is no such manifest.
+    """
     where, _, name = told.rpartition(":")
     store = Store(Path(where)) if where else store
     recipe, marked, back = name.partition("~")
@@ -101,11 +105,12 @@ def _shared(a: Path, b: Path) -> list[str]:
     return found
 
 
-def _compared(sides: tuple[Side, Side], folder: Path, images: int, console: Console) -> tuple[Comparison, list[str]]:
+def compared(
+    sides: tuple[Side, Side], folder: Path, images: int, progress: ProgressReporter
+) -> tuple[Comparison, list[str]]:
     """Compare two manifests and write table and page; gives the names of the classes too."""
     names = _class_names(sides)
     total = sum(count_rows(side.manifest.table("manifest")) for side in sides)
-    progress = TerminalProgress(console)
     with progress.track(f"comparing {sides[0].name} with {sides[1].name}", total, progress.say) as advance:
         a, b = (side.manifest for side in sides)
         found = compare(a, b, folder / TABLE, classes=len(names), top=images, on_progress=advance)

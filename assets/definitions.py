@@ -4,7 +4,7 @@ import os
 
 import dagster as dg
 
-from assets import crawls, deliveries, ensembles, evidence, manifests, reports, training
+from assets import comparisons, crawls, deliveries, ensembles, evidence, manifests, reports, training
 from assets.progress import LogProgress
 from assets.resources import StoreResource
 
@@ -13,7 +13,7 @@ DEFAULT_STORE = "winnow-store"
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(
-        [deliveries, crawls, manifests, training, evidence, ensembles, reports], include_specs=True
+        [deliveries, crawls, manifests, comparisons, training, evidence, ensembles, reports], include_specs=True
     ),
     jobs=[deliveries.take_delivery],
     sensors=[deliveries.new_deliveries],

@@ -10,11 +10,12 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.settings import section_types
+from pipeline.planning.times import times_of
 from pipeline.report import charts
 from pipeline.report.charts import Curve
 from pipeline.report.tricks import HEADINGS, STEP_HEADINGS, cells, gain_bars, step_cells
 from pipeline.stages.report_tricks import read_tricks
-from pipeline.storage.artifacts import Artifact
+from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.tables import read_table
 
 Metadata = dict[str, Any]
@@ -72,13 +73,14 @@ def tricks(summary: Artifact) -> Metadata:
     ]
     bars = {f"gains_{metric}": gain_bars(told, metric) for metric in ("top5", "top1")}
     return {
-        "chain": dg.MetadataValue.md(_markdown(STEP_HEADINGS, map(step_cells, told.steps))),
-        "tricks": dg.MetadataValue.md("\n\n".join([_markdown(HEADINGS, rows), *told.notes])),
+        "chain": dg.MetadataValue.md(markdown(STEP_HEADINGS, map(step_cells, told.steps))),
+        "tricks": dg.MetadataValue.md("\n\n".join([markdown(HEADINGS, rows), *told.notes])),
         **{name: picture(charts.gain_chart(own), "svg+xml") for name, own in bars.items() if own},
     }
 
 
-def _markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; cells are our own words and figures, never a crawl's."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -93,9 +95,17 @@ def result(
     """An asset's outcome: the data version is the artifacts' identity. A step of several assets names which it is."""
     listed = artifacts if isinstance(artifacts, list) else [artifacts]
     version = "+".join(artifact.identity for artifact in listed)
+    told = metadata | _times(listed)
     return dg.MaterializeResult(
-        asset_key=asset, metadata=metadata, data_version=dg.DataVersion(version), check_results=checks or []
+        asset_key=asset, metadata=told, data_version=dg.DataVersion(version), check_results=checks or []
     )
+
+
+def _times(artifacts: list[Artifact]) -> Metadata:
+    """What they took: the UI draws these over time, which shows the night that was late, and of what."""
+    took = times_of(Store(artifacts[0].root), artifacts)
+    told = {"seconds": took.seconds, "seconds_before": took.before, "seconds_planned": took.planned}
+    return {name: value for name, value in (told | {"peak_mb": took.peak_mb}).items() if value is not None}
 
 
 def launchpad(kind: type) -> dict[str, dg.Field]:

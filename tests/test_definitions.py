@@ -20,6 +20,7 @@ def test_every_stage_is_an_asset() -> None:
     assert [
         "baseline_manifest",
         "baseline_model",
+        "comparison",
         "delivery",
         "ensembles",
         "evidence",
@@ -58,6 +59,7 @@ def test_data_flows_as_designed() -> None:
     assert parents["manifest"] == {"listing", "images", "evidence", "settled"}
     assert "settled" in parents["evidence_fused"]
     assert parents["model"] == {"manifest"}
+    assert parents["comparison"] == {"manifest"}
     assert parents["predictions"] == {"model"}
     assert parents["ensembles"] == {"predictions"}
     assert parents["summary"] == {"predictions", "ensembles"}
@@ -68,7 +70,7 @@ def test_partitions_are_crawls_and_recipes_only() -> None:
     crawls = {name for name, partitions in cut.items() if partitions == CRAWLS}
     recipes = {name for name, partitions in cut.items() if partitions == RECIPE_PARTITIONS}
     assert crawls == {"delivery", "listing", "images", "features"}
-    assert recipes == {"manifest", "model", "predictions"}
+    assert recipes == {"comparison", "manifest", "model", "predictions"}
     assert {name for name, partitions in cut.items() if partitions} == crawls | recipes
 
 

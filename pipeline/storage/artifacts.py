@@ -69,6 +69,11 @@ class Artifact:
     facts: Facts
     made: bool  # True: computed by this call. False: found
 
+    @property
+    def root(self) -> Path:
+        """The folder of the store it lies in."""
+        return self.folder.parents[3]
+
     def table(self, name: str) -> Path:
         """The folder of one of its tables or arrays, fetched first where the store is shared and it is not here."""
         return fetched(self.folder, name)
