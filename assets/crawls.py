@@ -74,7 +74,7 @@ def images(
             listed,
             picture_files(listed, crawl),
             settings.images,
-            workers=settings.run.workers,
+            workers=store.workers(),
             on_progress=advance,
         )
     facts = artifact.facts

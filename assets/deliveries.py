@@ -10,7 +10,7 @@ import dagster as dg
 from assets.metadata import Metadata, Outcome, columns
 from assets.partitions import CRAWLS
 from assets.progress import ProgressReporter
-from assets.resources import StoreResource, record, recorded_crawls
+from assets.resources import StoreResource, record, recorded_crawls, workers_of
 from assets.settings import Settings
 from pipeline.records import DELIVERIES
 from pipeline.stages.deliveries import Delivery, Judge, Row, due, find_deliveries, recorded_deliveries
@@ -26,7 +26,7 @@ def judge(store: Store, settings: Settings, delivery: Delivery, on_progress: Cal
         known=recorded_crawls(store),
         crawl=settings.crawl,
         images=settings.images,
-        workers=settings.run.workers,
+        workers=workers_of(store, settings),
         on_taken=lambda crawl: record(store, settings, [crawl]),
         on_progress=on_progress,
     ).judge(delivery)

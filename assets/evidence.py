@@ -91,7 +91,7 @@ def _gather(
     settings = overridden(store.settings(), section, context.op_execution_context.op_config)
     with _work(context, store, progress, f"evidence: {section}") as (opened, crawls, advance):
         own = getattr(settings, section)
-        artifact = make(opened, crawls, own, workers=settings.run.workers, on_progress=advance)
+        artifact = make(opened, crawls, own, workers=store.workers(), on_progress=advance)
     return result(artifact, _shown(store, artifact, sample))
 
 
@@ -136,7 +136,7 @@ def evidence_in_class(context: dg.AssetExecutionContext, store: StoreResource, p
     ]
     title = f"evidence: {', '.join(wanted)}"
     with _work(context, store, progress, title) as (opened, crawls, advance):
-        made = make_class_evidence(opened, crawls, sources, workers=settings.run.workers, on_progress=advance)
+        made = make_class_evidence(opened, crawls, sources, workers=store.workers(), on_progress=advance)
     samples = {
         "kmeans": pictures.cluster_sample,
         "density": pictures.density_sample,
@@ -170,7 +170,7 @@ def evidence_aum(context: dg.AssetExecutionContext, store: StoreResource, progre
     settings = store.settings()
     with _work(context, store, progress, "evidence: aum") as (opened, crawls, advance):
         models = baseline_models(opened, settings)
-        artifact = make_aum(opened, crawls, models, workers=settings.run.workers, on_progress=advance)
+        artifact = make_aum(opened, crawls, models, workers=store.workers(), on_progress=advance)
     return result(artifact, _shown(store, artifact, None))
 
 
@@ -229,7 +229,7 @@ def evidence(context: dg.AssetExecutionContext, store: StoreResource, progress: 
     settings = store.settings()
     with _work(context, store, progress, "evidence side by side") as (opened, crawls, advance):
         names = evidence_wanted(settings)
-        artifact = make_evidence(opened, crawls, names, workers=settings.run.workers, on_progress=advance)
+        artifact = make_evidence(opened, crawls, names, workers=store.workers(), on_progress=advance)
     return result(artifact, _shown(store, artifact, None))
 
 

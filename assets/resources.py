@@ -8,6 +8,7 @@ import dagster as dg
 import pydantic
 
 from assets.settings import Settings, recorded_settings
+from pipeline.engine import Workers
 from pipeline.stages.listing import Crawl
 from pipeline.storage.artifacts import Store
 from pipeline.storage.documents import change_document, read_document
@@ -29,6 +30,10 @@ class StoreResource(dg.ConfigurableResource[Store]):
     def settings(self) -> Settings:
         """The settings of the last `winnow run` over this store, or the defaults."""
         return recorded_settings(self.open())
+
+    def workers(self) -> Workers:
+        """Who works at the shards of the data stages, as the settings say."""
+        return workers_of(self.open(), self.settings())
 
     def crawls(self) -> list[str]:
         """The names of the crawls the store knows.
@@ -53,6 +58,16 @@ class StoreResource(dg.ConfigurableResource[Store]):
         if name not in known:
             raise LookupError(f"the store {self.root} knows no crawl {name!r}; it knows {', '.join(known) or 'none'}")
         return known[name]
+
+
+def workers_of(store: Store, settings: Settings) -> Workers:
+    """Who works at the shards of the data stages of a store: threads, or a cluster that sees the store as we do."""
+    run = settings.run
+    if run.engine == "local":
+        return run.workers
+    from pipeline.ray_cluster import RayCluster  # noqa: PLC0415 - Ray is optional
+
+    return RayCluster(run.ray_address, run.workers, store.root / "scratch")
 
 
 def recorded_crawls(store: Store) -> dict[str, Crawl]:

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 
@@ -42,15 +42,22 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """How the work is spread over the machine; nothing here changes what comes out of the data stages."""
+    """How the work is spread over machines; nothing here changes what comes out of the data stages."""
 
     #: worker processes and threads of the data stages, at least 1
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     #: training processes (torchrun --nproc-per-node), at least 1
     processes: int = 1
+    #: what shares the shards of the data stages out: "local", to this machine; "ray", to the machines of a Ray cluster
+    engine: Literal["local", "ray"] = "local"
+    #: HOST:PORT of the cluster, or "auto" for the one this machine belongs to; without it, a cluster of `workers` cores
+    #: of this machine alone
+    ray_address: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
+        if self.ray_address is not None and self.engine != "ray":
+            raise ValueError('run.ray_address is of no use without engine = "ray"')
         for name in ("workers", "processes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"run.{name} must be at least 1, not {getattr(self, name)}")

@@ -69,7 +69,7 @@ def features(
         models = baseline_models(opened, settings)
     usable = opened.current("images", crawl).facts["usable"]
     with trainer(context, store, progress, (f"features of {crawl}", usable)) as make:
-        artifact = make.make_features(crawl, models, workers=settings.run.workers)
+        artifact = make.make_features(crawl, models, workers=store.workers())
     return result(artifact, figures(artifact, usable))
 
 
@@ -181,7 +181,9 @@ def trainer(
     title, total = task
     with progress.track(title, total, context.log.info) as advance:
         on_event = _listener(context, title, advance)
-        yield Trainer(store.open(), store.crawls(), store.settings().run.processes, on_event)
+        workers = store.workers()
+        cluster = None if isinstance(workers, int) else workers
+        yield Trainer(store.open(), store.crawls(), store.settings().run.processes, on_event, cluster)
 
 
 def _listener(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from assets.resources import recorded_crawls
+from assets.resources import recorded_crawls, workers_of
 from assets.settings import Settings, recorded_settings
 from models.stages import Trainer
 from pipeline.crawl.files import CrawlFiles
@@ -55,7 +55,7 @@ def _images_without(store: Store, settings: Settings, crawl: str) -> Artifact:
         files = picture_files(listing, known)
     except (CrawlError, OSError):
         files = CrawlFiles(known.address)
-    return make_images(store, listing, files, settings.images, workers=settings.run.workers)
+    return make_images(store, listing, files, settings.images, workers=workers_of(store, settings))
 
 
 def _features_without(store: Store, crawl: str, images: Artifact) -> None:

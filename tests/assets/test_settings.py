@@ -40,6 +40,8 @@ def test_the_command_line_goes_over_the_file_and_both_over_the_defaults(tmp_path
         ("training = 3", "training must be a table, not 3"),
         ("[training\n", "not valid TOML"),
         ("[run]\nworkers = 0", "run.workers must be at least 1, not 0"),
+        ('[run]\nengine = "spark"', "run.engine: Input should be 'local' or 'ray'"),
+        ('[run]\nray_address = "auto"', 'run.ray_address is of no use without engine = "ray"'),
         (
             '[recipe.mine]\nparts = ["semantik"]',
             "recipe.mine.parts[0]: unknown rule 'semantik'; did you mean semantic?",
