@@ -9,10 +9,10 @@ from pathlib import Path
 import dagster as dg
 from rich.console import Console
 
+from assets.command_runs import command_tags, end_lost_runs
 from assets.definitions import defs
 from assets.ensembles import member_names
 from assets.evidence import IN_CLASS, evidence_wanted
-from assets.lost_runs import end_lost_runs, process_tag
 from assets.outcome import outcome
 from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
@@ -207,7 +207,7 @@ class _Runner:
                 instance=self.instance,
                 resources=self.resources,
                 partition_key=partition,
-                tags=process_tag(),
+                tags=command_tags(names),
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # the error itself is told
             )
         except dg.DagsterExecutionInterruptedError:

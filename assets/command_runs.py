@@ -1,21 +1,32 @@
-"""Runs of the command line whose process was killed, or lost with its machine, and could not say so itself."""
+"""Runs of the command line: how the UI tells them apart, and those whose process was killed before it could say so."""
 
 import json
 import os
 import socket
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
 import psutil
 
 #: Who runs a run: host, process and when that process started, so that a later one of the same number is no match.
-PROCESS_TAG: Final = "winnow/process"
+PROCESS_TAG: Final = ".dagster/winnow-process"  # the UI does not show tags that begin so
+#: What it makes, which the UI does not say of these runs, and the command that several of them belong to.
+ASSETS_TAG: Final = "winnow/assets"
+COMMAND_TAG: Final = "winnow/command"
 UNFINISHED: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
 
-def process_tag() -> dict[str, str]:
-    """The tag of a run that this process runs."""
-    return {PROCESS_TAG: _told(psutil.Process(os.getpid()))}
+def command_tags(assets: Iterable[str]) -> dict[str, str]:
+    """The tags of a run in which this process makes some assets."""
+    process = psutil.Process(os.getpid())
+    started = datetime.fromtimestamp(process.create_time(), UTC)
+    return {
+        PROCESS_TAG: _told(process),
+        ASSETS_TAG: ", ".join(assets),
+        COMMAND_TAG: f"{process.pid} of {started:%Y-%m-%d %H:%M:%S}",
+    }
 
 
 def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:

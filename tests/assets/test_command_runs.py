@@ -1,4 +1,4 @@
-"""Runs whose process was killed are ended by the next command; those that still run are not."""
+"""Runs of the command line in the UI; those whose process was killed are ended by the next command."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from assets.lost_runs import PROCESS_TAG, end_lost_runs, process_tag
+from assets.command_runs import ASSETS_TAG, COMMAND_TAG, PROCESS_TAG, command_tags, end_lost_runs
 
 
 @pytest.fixture
@@ -57,9 +57,18 @@ def test_another_process_of_the_same_number_is_no_sign_of_life(instance: dg.Dags
 
 def test_what_still_runs_is_left_alone(instance: dg.DagsterInstance) -> None:
     runs = [
-        started(instance, process_tag()),
+        started(instance, command_tags([])),
         started(instance, {}),  # of the UI
         started(instance, {PROCESS_TAG: json.dumps(["elsewhere", ended_process(), 0.0])}),
     ]
     assert end_lost_runs(instance) == []
     assert {status(instance, run) for run in runs} == {dg.DagsterRunStatus.STARTED}
+
+
+def test_the_runs_of_one_command_are_found_together(instance: dg.DagsterInstance) -> None:
+    first, second = (command_tags(assets) for assets in (["manifest", "model"], ["report"]))
+    assert first[ASSETS_TAG] == "manifest, model"
+    assert first[COMMAND_TAG] == second[COMMAND_TAG]
+    runs = [started(instance, tags) for tags in (first, second, {})]
+    found = instance.get_runs(dg.RunsFilter(tags={COMMAND_TAG: first[COMMAND_TAG]}))
+    assert {run.run_id for run in found} == set(runs[:2])
