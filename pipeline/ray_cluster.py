@@ -54,7 +54,7 @@ class RayCluster:
         """
         ray = _connected(self.address, self.workers)
         send = ray.remote(num_cpus=1, num_gpus=self.gpus, max_retries=RETRIES, max_calls=0)(_work).remote
-        most = AHEAD * int(ray.cluster_resources()["GPU" if self.gpus else "CPU"])
+        most = AHEAD * max(1, int(ray.cluster_resources().get("GPU" if self.gpus else "CPU", 0)))
         waiting: deque[Any] = deque()
         with self._shelf.packed(function) as opened:
             told, token = ray.put(opened), secrets.token_hex(8)

@@ -13,14 +13,14 @@ from pipeline.ray_cluster import RayCluster
 
 
 @contextlib.contextmanager
-def ray_nodes(others: int) -> Iterator[Any]:
-    """`ray.cluster_utils.Cluster` on the loopback: the node of this process, and others; each has one core."""
+def ray_nodes(others: int, cores: int = 1) -> Iterator[Any]:
+    """`ray.cluster_utils.Cluster` on the loopback: the node of this process, and others; each has so many cores."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_USAGE_STATS_ENABLED", "RAY_worker_niceness"):
             patch.setenv(name, "0")
         # They read the environment when they are imported.
         ray, utils = importlib.import_module("ray"), importlib.import_module("ray.cluster_utils")
-        small = {"num_cpus": 1, "object_store_memory": 2**27, "include_dashboard": False}
+        small = {"num_cpus": cores, "object_store_memory": 2**27, "include_dashboard": False}
         cluster = utils.Cluster(initialize_head=True, head_node_args=small)
         try:
             for _ in range(others):

@@ -23,7 +23,7 @@ CORES = 2
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
-    with ray_nodes(CORES - 1) as started:
+    with ray_nodes(0, CORES) as started:
         yield started
 
 
@@ -98,6 +98,7 @@ def test_a_lost_process_costs_its_task_another_try(cluster: RayCluster, tmp_path
     assert list(map_shards(work, range(3), cluster)) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_task_that_always_loses_its_process_is_told_without_addresses(cluster: RayCluster) -> None:
     def work(task: int) -> int:
         os.kill(os.getpid(), signal.SIGKILL)

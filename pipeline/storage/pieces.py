@@ -66,7 +66,19 @@ class EarlierPieces:
         for artifact in latest(store, stage):
             for shard, facts in finished_shards(artifact):
                 self._learn(part_path(artifact.table(table), shard), facts.get(_NAMES, ()))
+        self._remember()
+
+    def _remember(self) -> None:
         self._part = functools.lru_cache(maxsize=2)(read_part)  # pieces are asked for in the order of their parts
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another machine: the places without what has been read there."""
+        return {name: value for name, value in vars(self).items() if name != "_part"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Read the places on this machine."""
+        vars(self).update(state)
+        self._remember()
 
     def _learn(self, part: Path, pieces: Sequence[tuple[str, int]]) -> None:
         start = 0
