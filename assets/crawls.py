@@ -3,15 +3,19 @@
 import dagster as dg
 import pyarrow.compute as pc
 
+from assets.checks import check_spec
 from assets.metadata import Outcome, columns, figures, launchpad, picture, result
 from assets.partitions import CRAWLS
 from assets.pictures import decoded_sample
 from assets.progress import ProgressReporter
 from assets.resources import StoreResource
+from assets.retries import patient
 from assets.settings import overridden
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.crawl.detect import describe
 from pipeline.records import IMAGES, LISTING
+from pipeline.stages import images as images_stage
+from pipeline.stages import listing as listing_stage
 from pipeline.stages.images import make_images
 from pipeline.stages.listing import make_listing, picture_files
 from pipeline.storage.tables import read_table
@@ -24,13 +28,20 @@ GROUP = "crawl"
     partitions_def=CRAWLS,
     deps=["delivery"],
     kinds={"parquet"},
-    code_version="1",
+    code_version=listing_stage.CODE_VERSION,
     metadata=columns(LISTING),
     check_specs=[
-        dg.AssetCheckSpec("no_duplicate_ids", asset="listing", description="Every listed image has an id of its own."),
-        dg.AssetCheckSpec("something_listed", asset="listing", description="The crawl lists at least one image."),
+        check_spec(
+            "listing",
+            "no_duplicate_ids",
+            "Every listed image has an id of its own; if not, nothing is made from it.",
+            CRAWLS,
+            blocking=True,
+        ),
+        check_spec("listing", "something_listed", "The crawl lists at least one image.", CRAWLS),
     ],
 )
+@patient
 def listing(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:
@@ -54,13 +65,20 @@ def listing(
     partitions_def=CRAWLS,
     deps=[listing],
     kinds={"parquet", "numpy"},
-    code_version="1",
+    code_version=images_stage.CODE_VERSION,
     config_schema=launchpad(DecodeSettings),
     metadata=columns(IMAGES),
     check_specs=[
-        dg.AssetCheckSpec("nothing_lost", asset="images", description="listed = usable + quarantined."),
+        check_spec(
+            "images",
+            "nothing_lost",
+            "listed = usable + quarantined; if not, nothing is made from them.",
+            CRAWLS,
+            blocking=True,
+        ),
     ],
 )
+@patient
 def images(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:

@@ -4,7 +4,19 @@ import os
 
 import dagster as dg
 
-from assets import comparisons, crawls, deliveries, ensembles, evidence, manifests, reports, training
+from assets import (
+    comparisons,
+    crawls,
+    deliveries,
+    ensembles,
+    evidence,
+    manifests,
+    notices,
+    reports,
+    retraining,
+    schedules,
+    training,
+)
 from assets.progress import LogProgress
 from assets.resources import StoreResource
 
@@ -13,10 +25,18 @@ DEFAULT_STORE = "winnow-store"
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(
-        [deliveries, crawls, manifests, comparisons, training, evidence, ensembles, reports], include_specs=True
+        [deliveries, crawls, manifests, comparisons, training, evidence, ensembles, reports, retraining],
+        include_specs=True,
     ),
-    jobs=[deliveries.take_delivery],
-    sensors=[deliveries.new_deliveries],
+    jobs=[
+        deliveries.take_delivery,
+        schedules.bring_up_to_date,
+        schedules.look_again,
+        retraining.train,
+        retraining.renew_baseline,
+    ],
+    schedules=[schedules.nightly, schedules.weekly],
+    sensors=[deliveries.new_deliveries, schedules.follow, retraining.retrainings, notices.failure_notices],
     resources={
         "store": StoreResource(root=os.environ.get(STORE_VARIABLE, DEFAULT_STORE)),
         "progress": LogProgress(),

@@ -7,13 +7,16 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from assets.automation import TAGS
+from assets.checks import check_spec
 from assets.metadata import Metadata, Outcome, columns
 from assets.partitions import CRAWLS
 from assets.progress import ProgressReporter
 from assets.resources import StoreResource, record, recorded_crawls, workers_of
+from assets.retries import patient
 from assets.settings import Settings
 from pipeline.records import DELIVERIES
-from pipeline.stages.deliveries import Delivery, Judge, Row, due, find_deliveries, recorded_deliveries
+from pipeline.stages.deliveries import CODE_VERSION, Delivery, Judge, Row, due, find_deliveries, recorded_deliveries
 from pipeline.storage.artifacts import Store
 
 EVERY_SECONDS = 60
@@ -36,14 +39,12 @@ def judge(store: Store, settings: Settings, delivery: Delivery, on_progress: Cal
     group_name="crawl",
     partitions_def=CRAWLS,
     kinds={"parquet"},
-    code_version="1",
+    code_version=CODE_VERSION,
+    pool="deliveries",  # they are judged one after the other
     metadata=columns(DELIVERIES),
-    check_specs=[
-        dg.AssetCheckSpec(
-            "taken", asset="delivery", blocking=True, description="It counts; if not, nothing is made from it."
-        )
-    ],
+    check_specs=[check_spec("delivery", "taken", "It counts; if not, nothing is made from it.", CRAWLS, blocking=True)],
 )
+@patient
 def delivery(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:
@@ -64,6 +65,7 @@ def delivery(
 take_delivery = dg.define_asset_job(
     "take_delivery",
     selection=dg.AssetSelection.assets("delivery", "listing", "images"),
+    tags=TAGS,
     description="Judge what was delivered under a crawl's name; list and decode what is taken.",
 )
 

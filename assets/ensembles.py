@@ -5,14 +5,17 @@ from typing import Final
 
 import dagster as dg
 
+from assets.automation import GATHERED
 from assets.metadata import Outcome, columns, figures, launchpad, result
 from assets.progress import ProgressReporter
 from assets.resources import StoreResource
+from assets.retries import patient
 from assets.settings import Settings, overridden
 from assets.training import predictions
 from pipeline.ensemble.learn import EnsembleSettings
 from pipeline.result_tables import ENSEMBLE_WEIGHTS
 from pipeline.stages.ensemble import (
+    CODE_VERSION,
     ENSEMBLES,
     LEARNED,
     TRAINING_STAGE,
@@ -31,10 +34,12 @@ PUBLISHED: Final = {name: 81.3 if name == LEARNED else 80.4 for name in ENSEMBLE
     group_name="ensembles",
     deps=[predictions],
     kinds={"parquet"},
-    code_version="1",
+    code_version=CODE_VERSION,
+    automation_condition=GATHERED,
     config_schema=launchpad(EnsembleSettings),
     metadata=columns(ENSEMBLE_WEIGHTS),
 )
+@patient
 def ensembles(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:

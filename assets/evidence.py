@@ -7,11 +7,14 @@ from typing import Any
 import dagster as dg
 
 from assets import pictures
+from assets.automation import DAILY, FOLLOWS
 from assets.metadata import Metadata, Outcome, columns, figures, launchpad, picture, result
 from assets.progress import Advance, ProgressReporter
 from assets.resources import StoreResource
+from assets.retries import patient
 from assets.settings import Settings, overridden, section_types
 from assets.training import baseline_models
+from assets.versions import VERSIONS
 from pipeline.evidence.fusion import FusionSettings
 from pipeline.evidence.fusion_views import SOURCES
 from pipeline.evidence.semantic import SemanticSettings
@@ -53,11 +56,12 @@ def _asset(name: str, deps: Sequence[str], kinds: set[str], **more: Any) -> Call
         group_name=GROUP,
         deps=["listing", "images", *deps],
         kinds=kinds,
-        code_version="1",
+        code_version=VERSIONS[name],
+        automation_condition=FOLLOWS,
         metadata=columns(EVIDENCE[name]),
         **more,
     )
-    return decorate
+    return lambda compute: decorate(patient(compute))
 
 
 @contextmanager
@@ -116,7 +120,8 @@ def evidence_rank(context: dg.AssetExecutionContext, store: StoreResource, progr
             description=text,
             group_name=GROUP,
             kinds={"numpy", "parquet"},
-            code_version="1",
+            code_version=VERSIONS[name],
+            automation_condition=FOLLOWS,
             metadata=columns(EVIDENCE[name]),
             skippable=True,
         )
@@ -125,6 +130,7 @@ def evidence_rank(context: dg.AssetExecutionContext, store: StoreResource, progr
     can_subset=True,
     config_schema={name: dg.Field(launchpad(SECTIONS[name]), is_required=False, default_value={}) for name in IN_CLASS},
 )
+@patient
 def evidence_in_class(context: dg.AssetExecutionContext, store: StoreResource, progress: Progress) -> Iterator[Outcome]:
     """Everything that is measured inside one class, in one pass over the features."""
     settings = store.settings()
@@ -168,6 +174,8 @@ def evidence_confusion(context: dg.AssetExecutionContext, store: StoreResource, 
 def evidence_aum(context: dg.AssetExecutionContext, store: StoreResource, progress: Progress) -> Outcome:
     """The margin by which the baseline in training put an image's label above all other classes."""
     settings = store.settings()
+    if "aum" not in evidence_wanted(settings):
+        return dg.MaterializeResult(metadata={"measured": False, "why": "features.weights need no training"})
     with _work(context, store, progress, "evidence: aum") as (opened, crawls, advance):
         models = baseline_models(opened, settings)
         artifact = make_aum(opened, crawls, models, workers=store.workers(), on_progress=advance)
@@ -197,9 +205,11 @@ def evidence_semantic(context: dg.AssetExecutionContext, store: StoreResource, p
     group_name=GROUP,
     deps=["listing", "images"],
     kinds={"parquet"},
-    code_version="1",
+    code_version=VERSIONS["settled"],
+    automation_condition=FOLLOWS,
     metadata=columns(SETTLED),
 )
+@patient
 def settled(store: StoreResource) -> Outcome:
     """What people found of images (`winnow verdicts FILE`), and which images that speaks for; it outranks all else."""
     artifact = make_settled(store.open(), store.crawls())
@@ -221,9 +231,12 @@ def evidence_fused(context: dg.AssetExecutionContext, store: StoreResource, prog
     group_name=GROUP,
     deps=["listing", "images", *(f"evidence_{name}" for name in EVIDENCE)],
     kinds={"parquet"},
-    code_version="1",
+    code_version=VERSIONS["evidence"],
+    automation_condition=FOLLOWS,
+    freshness_policy=DAILY,
     metadata=columns(evidence_schema(list(EVIDENCE))),
 )
+@patient
 def evidence(context: dg.AssetExecutionContext, store: StoreResource, progress: Progress) -> Outcome:
     """Everything known of each usable training image, side by side in one wide table."""
     settings = store.settings()

@@ -4,25 +4,29 @@ import math
 
 import dagster as dg
 
+from assets.automation import DAILY, FOLLOWS, RENEWED
+from assets.checks import check_spec
 from assets.metadata import Outcome, columns, figures, picture, result
 from assets.partitions import RECIPE_PARTITIONS
 from assets.pictures import weight_sample
 from assets.recipes import BASELINE, recipe_named
 from assets.resources import StoreResource
+from assets.retries import patient
 from pipeline.records import MANIFEST
 from pipeline.stages.crossfit import fold_partition
 from pipeline.stages.eligible import Fold
-from pipeline.stages.manifest import make_manifest
+from pipeline.stages.manifest import CODE_VERSION, make_manifest
 from pipeline.storage.artifacts import Facts
 
 MEAN_TOLERANCE = 1e-3
 FOLD_SEED = 0  # of the parts that a cross-fitted baseline's networks are trained without
 
 
-def _check_specs(asset: str) -> list[dg.AssetCheckSpec]:
+def _check_specs(asset: str, cut: dg.PartitionsDefinition[str] | None = None) -> list[dg.AssetCheckSpec]:
+    sound = "Weights are finite, not negative, mean 1; if not, nothing is trained on them."
     return [
-        dg.AssetCheckSpec("weights_mean_one", asset=asset, description="Weights are finite, not negative, mean 1."),
-        dg.AssetCheckSpec("every_class_present", asset=asset, description="Every class has an image to train on."),
+        check_spec(asset, "weights_mean_one", sound, cut, blocking=True),
+        check_spec(asset, "every_class_present", "Every class has an image to train on.", cut),
     ]
 
 
@@ -64,10 +68,12 @@ def _manifest(store: StoreResource, recipe: str) -> Outcome:
     group_name="baseline",
     deps=["listing", "images", "evidence_duplicates"],
     kinds={"parquet"},
-    code_version="2",
+    code_version=CODE_VERSION,
+    automation_condition=FOLLOWS,
     metadata=columns(MANIFEST),
     check_specs=_check_specs("baseline_manifest"),
 )
+@patient
 def baseline_manifest(store: StoreResource) -> Outcome:
     """Every usable training image with weight 1: what the baseline is trained on; and the same without each fold."""
     folds = store.settings().features.folds
@@ -87,10 +93,13 @@ def baseline_manifest(store: StoreResource) -> Outcome:
         *(dg.AssetDep(name, partition_mapping=dg.AllPartitionMapping()) for name in ("listing", "images")),
     ],
     kinds={"parquet"},
-    code_version="1",
+    code_version=CODE_VERSION,
+    automation_condition=RENEWED,
+    freshness_policy=DAILY,
     metadata=columns(MANIFEST),
-    check_specs=_check_specs("manifest"),
+    check_specs=_check_specs("manifest", RECIPE_PARTITIONS),
 )
+@patient
 def manifest(context: dg.AssetExecutionContext, store: StoreResource) -> Outcome:
     """A recipe's weighted list of what is trained on: one row per listed image, with the reason."""
     return _manifest(store, context.partition_key)

@@ -2,12 +2,16 @@
 
 import dagster as dg
 
+from assets.automation import GATHERED, WEEKLY_FRESH
 from assets.ensembles import current_ensembles
 from assets.metadata import Outcome, columns, figures, result, tricks
 from assets.notes import recipe_notes
 from assets.published import bag_of
 from assets.resources import StoreResource
+from assets.retries import patient
 from pipeline.result_tables import SUMMARY
+from pipeline.stages import report as report_stage
+from pipeline.stages import summary as summary_stage
 from pipeline.stages.report import make_report
 from pipeline.stages.summary import make_summary
 from pipeline.storage.artifacts import seeded
@@ -26,12 +30,14 @@ def trained_recipes(store: StoreResource) -> list[str]:
     group_name="results",
     deps=["predictions", "ensembles"],
     kinds={"parquet"},
-    code_version="1",
+    code_version=summary_stage.CODE_VERSION,
+    automation_condition=GATHERED,
     metadata=columns(SUMMARY),
     check_specs=[
         dg.AssetCheckSpec("better_than_chance", asset="summary", description="Top-1 of every recipe beats guessing.")
     ],
 )
+@patient
 def summary(store: StoreResource) -> Outcome:
     """Top-1 and top-5 of every recipe, ensemble and seed; the source's tables beside ours, and the chain."""
     opened = store.open()
@@ -51,7 +57,15 @@ def summary(store: StoreResource) -> Outcome:
     return result(artifact, figures(artifact, len(rows)) | told, [check])
 
 
-@dg.asset(group_name="results", deps=[summary], kinds={"html"}, code_version="1")
+@dg.asset(
+    group_name="results",
+    deps=[summary, "evidence", "manifest"],
+    kinds={"html"},
+    code_version=report_stage.CODE_VERSION,
+    automation_condition=GATHERED,
+    freshness_policy=WEEKLY_FRESH,
+)
+@patient
 def report(store: StoreResource) -> Outcome:
     """Pages to read: what came in, what was wrong with it, what each recipe gained; every class in pictures."""
     settings = store.settings()

@@ -12,7 +12,7 @@ from rich.console import Console
 from assets.command_runs import command_tags, end_lost_runs
 from assets.definitions import defs
 from assets.ensembles import member_names
-from assets.evidence import IN_CLASS, evidence_wanted
+from assets.evidence import IN_CLASS
 from assets.outcome import outcome
 from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
@@ -176,8 +176,7 @@ class _Runner:
         for crawl in looked_at:
             self.assets(["images"], crawl)
         self.assets(["evidence_duplicates", "baseline_manifest"])
-        if "aum" in evidence_wanted(settings):
-            self.assets(["baseline_model", "evidence_aum"])
+        self.assets(["baseline_model", "evidence_aum"])
         for crawl in crawls:
             self.assets(["features"], crawl)
         self.assets(["evidence_rank", *(f"evidence_{name}" for name in IN_CLASS), "evidence_neighbours"])

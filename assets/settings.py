@@ -32,6 +32,7 @@ from pipeline.evidence.neighbours import NeighbourSettings
 from pipeline.evidence.probe import OpinionSettings
 from pipeline.evidence.rank import RankSettings
 from pipeline.evidence.semantic import SemanticSettings
+from pipeline.retraining import RetrainingSettings
 from pipeline.storage.artifacts import Store
 from pipeline.storage.documents import read_document
 
@@ -88,6 +89,7 @@ class Settings:
     #: every recipe is trained once for each
     seeds: tuple[int, ...] = (0,)
     deliveries: DeliverySettings = field(default_factory=DeliverySettings)
+    retraining: RetrainingSettings = field(default_factory=RetrainingSettings)
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     images: DecodeSettings = field(default_factory=DecodeSettings)
     features: FeaturesSettings = field(default_factory=FeaturesSettings)

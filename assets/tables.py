@@ -17,7 +17,8 @@ BESIDE: Final[dict[str, tuple[str, ...]]] = {
 }
 #: Tables that are one for all crawls, and the stages they lie in.
 WHOLES: Final[dict[str, str]] = {
-    **{name: name for name in ("evidence", "summary", "verdicts", "settled", "search", "deliveries", "withdrawn")},
+    **{name: name for name in ("evidence", "summary", "verdicts", "settled", "search")},
+    **{name: name for name in ("deliveries", "withdrawn", "retraining")},
     **dict.fromkeys(("intervals", "confusions", "tricks", "chain"), "summary"),
 }
 
@@ -51,7 +52,7 @@ def table_folders(store: Store, table: str) -> list[Path]:
     raise ValueError(
         f"no table is called {table!r}: there are listing, classes, queries, images, evidence, evidence/NAME, "
         f"{_beside_in_words()}, manifest/RECIPE, review/RECIPE, predictions/RECIPE, weights/{LEARNED}, verdicts, "
-        "settled, search, deliveries, summary, intervals, confusions, tricks, chain"
+        "settled, search, deliveries, retraining, summary, intervals, confusions, tricks, chain"
     )
 
 

@@ -6,38 +6,41 @@ from typing import Any
 
 import dagster as dg
 
+from assets.automation import FOLLOWS, GPU_POOL
 from assets.manifests import baseline_manifest, manifest
 from assets.metadata import Outcome, columns, figures, launchpad, learning_curves, result
 from assets.partitions import CRAWLS, RECIPE_PARTITIONS
 from assets.progress import ProgressReporter
 from assets.recipes import BASELINE, recipe_named
 from assets.resources import StoreResource
+from assets.retries import patient
 from assets.settings import Settings, overridden
 from models.features import FeaturesSettings
 from models.settings import TrainingSettings
-from models.stages import Trainer, make_extractor
+from models.stages import CODE_VERSION, Trainer, make_extractor
 from pipeline.result_tables import CURVE
 from pipeline.stages.crossfit import fold_partition
 from pipeline.storage.artifacts import Artifact, Store, seeded
 from pipeline.storage.pieces import latest
-
-POOL = "accelerator"
 
 
 @dg.asset(
     group_name="baseline",
     deps=[baseline_manifest],
     kinds={"pytorch"},
-    code_version="1",
-    pool=POOL,
+    code_version=CODE_VERSION,
+    pool=GPU_POOL,
     config_schema=launchpad(TrainingSettings),
     metadata=columns(CURVE),
 )
+@patient
 def baseline_model(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:
     """The network trained on the noisy labels as they are; where features are cross-fitted, one for each fold."""
     settings = overridden(store.settings(), "training", context.op_execution_context.op_config)
+    if settings.features.weights is not None:
+        return dg.MaterializeResult(metadata={"trained": False, "why": "features come from features.weights"})
     kept = kept_baseline(store.open(), settings)
     if kept:
         progress.say("features.baseline = keep: features come from the baseline they came from before")
@@ -53,10 +56,12 @@ def baseline_model(
     partitions_def=CRAWLS,
     deps=[baseline_model, "images"],
     kinds={"pytorch", "numpy"},
-    code_version="2",
-    pool=POOL,
+    code_version=CODE_VERSION,
+    pool=GPU_POOL,
     config_schema=launchpad(FeaturesSettings),
+    automation_condition=FOLLOWS,
 )
+@patient
 def features(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:
@@ -102,11 +107,12 @@ def kept_baseline(store: Store, settings: Settings) -> list[Artifact]:
     partitions_def=RECIPE_PARTITIONS,
     deps=[manifest],
     kinds={"pytorch"},
-    code_version="1",
-    pool=POOL,
+    code_version=CODE_VERSION,
+    pool=GPU_POOL,
     config_schema=launchpad(TrainingSettings),
     metadata=columns(CURVE),
 )
+@patient
 def model(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:
@@ -123,9 +129,10 @@ def model(
     partitions_def=RECIPE_PARTITIONS,
     deps=[model],
     kinds={"parquet"},
-    code_version="1",
-    pool=POOL,
+    code_version=CODE_VERSION,
+    pool=GPU_POOL,
 )
+@patient
 def predictions(
     context: dg.AssetExecutionContext, store: StoreResource, progress: dg.ResourceParam[ProgressReporter]
 ) -> Outcome:

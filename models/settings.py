@@ -14,6 +14,7 @@ Schedule = Literal["cosine", "step"]
 Optimizer = Literal["sgd", "lars"]
 Weighting = Literal["loss", "sampling"]
 TeacherView = Literal["same", "stored"]
+Begin = Literal["anew", "last"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,8 @@ class TrainingSettings:
     compile: bool = False
     #: file of weights to begin with (safetensors, or a torch state dict); without one they are drawn from the seed
     weights: str | None = None
+    #: "last" goes on from the weights of the recipe's last model of the same seed and network, where there is one
+    begin: Begin = "anew"
     #: softens what teacher and student say before they are compared, > 0; only of distillation, as the next two
     temperature: float = 2.0
     #: share of the label in a student's loss, [0, 1]; the rest is the teacher's
@@ -78,6 +81,7 @@ class TrainingSettings:
             ("schedule", Schedule),
             ("optimizer", Optimizer),
             ("weighting", Weighting),
+            ("begin", Begin),
             ("teacher_view", TeacherView),
         ):
             check(getattr(self, name) in get_args(choices), name, f"one of {get_args(choices)}", getattr(self, name))
@@ -131,4 +135,5 @@ _LATER: Final = (
     "accumulate",
     "compile",
     "weights",
+    "begin",
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from models.begin import WEIGHTS, last_model
 from models.features import FeaturesSettings, weights_file
 from models.launch import launch
 from models.settings import TrainingSettings
@@ -47,7 +48,8 @@ class Trainer:
         Args:
             recipe: whose manifest is trained on.
             seed: of the training.
-            settings: of the training; the file of `weights` is told by its sha256, wherever it lies.
+            settings: of the training; the file of `weights` is told by its sha256, wherever it lies. One that goes on
+                tells the model that it went on from.
             teachers: models that the network learns from beside the labels, each with its share in what they say.
 
         Raises:
@@ -63,6 +65,18 @@ class Trainer:
             settings = settings.untaught()
         stored = settings.teacher_view == "stored"
         said = [self.make_teaching(model).table("logits") if stored else None for model, _ in teachers]
+        partition, goes_on = seeded(recipe, seed), settings.begin == "last"
+        settings = dataclasses.replace(settings, begin="anew")  # what it begins with is told, not how that came about
+        told = {"settings": settings.told(taught=bool(teachers)), "seed": seed, "processes": self.processes}
+        told |= {"shares": [share for _, share in teachers]} if teachers else {}
+        inputs = inputs_of([manifest, *images, *(model for model, _ in teachers)])
+
+        def identify(begun: str | None) -> str:
+            return identity("model", CODE_VERSION, told | ({"begun": begun} if begun else {}), inputs)
+
+        begun = last_model(self.store, partition, settings.network, identify) if goes_on else None
+        if begun is not None:
+            weights = self.store.folder("model", partition, begun) / WEIGHTS
 
         def build(draft: Draft) -> Facts:
             job = TrainingJob(
@@ -80,13 +94,10 @@ class Trainer:
             )
             self._run(draft, job)
             facts = draft.finished(0) or {}
-            return facts | {"teachers": [model.partition for model, _ in teachers]} if teachers else facts
+            facts |= {"teachers": [model.partition for model, _ in teachers]} if teachers else {}
+            return facts | ({"begun": begun} if begun else {})
 
-        told = {"settings": settings.told(taught=bool(teachers)), "seed": seed, "processes": self.processes}
-        if teachers:
-            told["shares"] = [share for _, share in teachers]
-        inputs = inputs_of([manifest, *images, *(model for model, _ in teachers)])
-        return self.store.make("model", seeded(recipe, seed), identity("model", CODE_VERSION, told, inputs), build)
+        return self.store.make("model", partition, identify(begun), build)
 
     def make_teaching(self, model: Artifact) -> Artifact:
         """What a teacher says of every usable image of all crawls, seen whole: float16 logits beside the pixels.

@@ -143,6 +143,23 @@ SETTLED: Final = pa.schema(
     ]
 )
 
+#: Whether each recipe is to be trained again: what is another since its last training, and what follows from that.
+RETRAINING: Final = pa.schema(
+    [
+        pa.field("recipe", pa.string(), nullable=False),  # teachers before their students
+        pa.field("manifest", pa.string(), nullable=False),  # identity of the one it would be trained on
+        pa.field("asked", pa.bool_(), nullable=False),
+        pa.field("why", pa.string(), nullable=False),  # in words
+        pa.field("images", pa.int64(), nullable=False),  # usable training images
+        pa.field("new_images", pa.int64(), nullable=False),  # of them, those that its last training could not know
+        pa.field("new_share", pa.float64(), nullable=False),
+        pa.field("feature_drift", pa.float64()),  # of the class whose mean feature moved most; null: nothing is known
+        pa.field("feature_class", pa.int32()),
+        pa.field("precision_drift", pa.float64()),  # of the class whose share of right labels changed most, with sign
+        pa.field("precision_class", pa.int32()),
+    ]
+)
+
 #: The images whose verdict would change a recipe's manifest most, the first first.
 REVIEW: Final = pa.schema(
     [

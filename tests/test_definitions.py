@@ -32,6 +32,7 @@ def test_every_stage_is_an_asset() -> None:
         "model",
         "predictions",
         "report",
+        "retraining",
         "settled",
         "summary",
     ] == ASSETS
@@ -59,6 +60,8 @@ def test_data_flows_as_designed() -> None:
     assert parents["manifest"] == {"listing", "images", "evidence", "settled"}
     assert "settled" in parents["evidence_fused"]
     assert parents["model"] == {"manifest"}
+    assert parents["report"] == {"summary", "evidence", "manifest"}
+    assert parents["retraining"] == {"images", "features", "evidence_fused", "baseline_manifest", "manifest", "model"}
     assert parents["comparison"] == {"manifest"}
     assert parents["predictions"] == {"model"}
     assert parents["ensembles"] == {"predictions"}
@@ -112,3 +115,45 @@ def test_the_launchpad_is_typed() -> None:
 
 def test_the_webserver_imports_from_the_root() -> None:
     subprocess.run([sys.executable, "-c", "import dagster_webserver.app"], cwd=ROOT, check=True, timeout=120)
+
+
+def test_blocking_checks_are_of_each_partition() -> None:
+    blocking = {
+        (key.asset_key.to_user_string(), key.name): GRAPH.get(key).partitions_def
+        for key in GRAPH.asset_check_keys
+        if GRAPH.get(key).blocking
+    }
+    assert blocking == {
+        ("delivery", "taken"): CRAWLS,
+        ("listing", "no_duplicate_ids"): CRAWLS,
+        ("images", "nothing_lost"): CRAWLS,
+        ("manifest", "weights_mean_one"): RECIPE_PARTITIONS,
+        ("baseline_manifest", "weights_mean_one"): None,
+    }
+
+
+def test_what_needs_the_accelerator_shares_a_pool() -> None:
+    pools = {name: GRAPH.get(dg.AssetKey(name)).pools for name in ASSETS}
+    assert {name for name, own in pools.items() if own == {"gpu"}} == {
+        "baseline_model",
+        "features",
+        "model",
+        "predictions",
+    }
+    assert pools["delivery"] == {"deliveries"}
+
+
+def test_what_a_person_waits_for_goes_stale() -> None:
+    fresh = {name for name in ASSETS if GRAPH.get(dg.AssetKey(name)).freshness_policy}
+    assert fresh == {"evidence", "manifest", "report"}
+
+
+def test_what_starts_by_itself_is_there_and_off_but_for_notices() -> None:
+    repository = defs.get_repository_def()
+    on = {one.name: one.default_status.value for one in (*repository.sensor_defs, *repository.schedule_defs)}
+    off = {"follow", "new_deliveries", "retrainings", "nightly", "weekly"}
+    assert on == dict.fromkeys(off, "STOPPED") | {"failure_notices": "RUNNING"}
+    assert [job.tags.get("dagster/max_runtime") for job in map(repository.get_job, ("look_again", "train"))] == [
+        "259200",
+        None,
+    ]

@@ -26,6 +26,15 @@ def watch(
 
 
 @app.command()
+def retraining(store: StoreOption = DEFAULT_STORE, config: ConfigOption = None) -> None:
+    """Say of each recipe whether to train it again, and why: what is new, and how far classes have moved."""
+    from assets.retraining import tell_retraining  # noqa: PLC0415 - Dagster behind it takes seconds to import
+
+    opened = Store(store)
+    tell_retraining(opened, settings_of(opened, config), console)
+
+
+@app.command()
 def withdraw(
     file: Annotated[
         Path, typer.Argument(help="CSV or Parquet: image_id, or crawl and path, or sha256; and why, in words.")

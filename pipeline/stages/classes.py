@@ -92,7 +92,7 @@ def current_features(store: Store, crawls: Sequence[str]) -> list[Artifact]:
 
     Raises:
         NotMadeError: those of one of them have not been made.
-        ValueError: they come from different networks.
+        ValueError: they come from different networks, or from other images than the crawl has now.
     """
     found = [store.current("features", crawl) for crawl in crawls]
     first = found[0] if found else None
@@ -101,6 +101,12 @@ def current_features(store: Store, crawls: Sequence[str]) -> list[Artifact]:
             raise ValueError(
                 f"features of {first.partition} and {other.partition} come from different networks: make them anew for "
                 "all crawls, with `winnow run` or by materialising all partitions of features"
+            )
+        pixels = other.facts.get("pixels")
+        if pixels is not None and pixels != store.current("images", other.partition).identity:
+            raise ValueError(
+                f"features of {other.partition} were made of other images than it has now: make them anew, with "
+                "`winnow run` or by materialising that partition of features"
             )
     return found
 

@@ -54,6 +54,17 @@ def test_features_of_two_spaces_are_not_read_together(tmp_path: Path) -> None:
     assert [one.partition for one in current_features(store, ["a", "b"])] == ["a", "b"]
 
 
+def test_features_of_other_images_than_there_are_now_are_not_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for images in ("before", "now"):
+        store.make("images", "a", images, lambda _: {})
+    store.make("features", "a", "stale", lambda _: {"networks": ["first"], "pixels": "before"})
+    with pytest.raises(ValueError, match="features of a were made of other images than it has now"):
+        current_features(store, ["a"])
+    store.make("features", "a", "fresh", lambda _: {"networks": ["first"], "pixels": "now"})
+    assert [one.identity for one in current_features(store, ["a"])] == ["fresh"]
+
+
 def test_a_wrong_word_is_refused() -> None:
     with pytest.raises(ValueError, match=r"features\.baseline"):
         FeaturesSettings(baseline="freeze")  # type: ignore[arg-type]

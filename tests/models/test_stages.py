@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 
+from models.begin import last_model
 from models.gang import Gang
 from models.specification import EncodingJob, read_job
 from models.stages import Trainer
@@ -204,3 +205,26 @@ def test_given_weights_are_told_by_what_they_are_and_not_by_where_they_lie(
     assert str(tmp_path) not in (first.folder / "specification.json").read_text()
     with pytest.raises(ValueError, match=r"training.weights must be a file of weights"):
         train(weights=str(tmp_path / "absent"))
+
+
+def test_a_training_goes_on_from_the_last_model_of_its_recipe_and_never_from_itself(
+    trainer: Trainer, train: Train, manifest: Path, events: list[dict[str, Any]]
+) -> None:
+    """The first has nothing to go on from, so it is what it is anyway; another manifest makes another due."""
+    first = train(begin="last")
+    assert first.identity == train().identity
+    assert not train(begin="last").made
+
+    def another(draft: Draft) -> Facts:
+        shutil.copytree(manifest, draft.table("manifest"), dirs_exist_ok=True)
+        return {}
+
+    trainer.store.make("manifest", "mine", "m2", another)
+    settings = dataclasses.replace(SETTINGS, epochs=1, begin="last")
+    events.clear()
+    second, again = trainer.make_model("mine", 3, settings), trainer.make_model("mine", 3, settings)
+    assert (second.facts["begun"], second.made) == (first.identity, True)
+    assert (again.identity, again.made) == (second.identity, False)
+    assert "are taken from model.safetensors" in str(events)
+    for network, begun in (("resnet18", second.identity), ("resnet34", None)):  # another network's weights fit nothing
+        assert last_model(trainer.store, "mine@3", network, lambda _: "another") == begun
