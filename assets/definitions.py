@@ -17,6 +17,7 @@ from assets import (
     schedules,
     training,
 )
+from assets.no_values import NoValues
 from assets.progress import LogProgress
 from assets.resources import StoreResource
 
@@ -40,6 +41,7 @@ defs = dg.Definitions(
     resources={
         "store": StoreResource(root=os.environ.get(STORE_VARIABLE, DEFAULT_STORE)),
         "progress": LogProgress(),
+        "io_manager": NoValues(),
     },
     executor=dg.multiprocess_executor.configured(
         # One step at a time, because each uses the whole machine; forkserver with the graph preloaded starts a step in

@@ -13,6 +13,7 @@ from assets.command_runs import command_tags, end_lost_runs
 from assets.definitions import defs
 from assets.ensembles import member_names
 from assets.evidence import IN_CLASS
+from assets.no_values import NoValues
 from assets.outcome import outcome
 from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
@@ -155,7 +156,7 @@ class _Runner:
         self.only = only
         self.instance = instance
         self.store = store
-        self.resources = {"store": store, "progress": progress}
+        self.resources = {"store": store, "progress": progress, "io_manager": NoValues()}
 
     def everything(self, settings: Settings, recipes: Iterable[str]) -> None:
         """The whole graph, with these recipes and their teachers."""

@@ -52,7 +52,10 @@ def test_the_caption_of_a_sample_is_cut_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["path", "label", "query", "source"])
 def test_a_name_without_end_is_refused(field: str) -> None:
-    row = Row("p", "l", "train", "list.jsonl", 3)._replace(**{field: "z" * WORD_LIMIT})
-    assert sum(batch.num_rows for batch in record_batches([row], "c")) == 1
+    def row(length: int) -> Row:
+        told: dict[str, Any] = {"path": "p", "label": "l", "split": "train", "origin": "list.jsonl", "line": 3}
+        return Row(**told | {field: "z" * length})
+
+    assert sum(batch.num_rows for batch in record_batches([row(WORD_LIMIT)], "c")) == 1
     with pytest.raises(CrawlError, match=r"^list\.jsonl, line 3: 'z{40}'\.\.\. has 16385 characters\. 16384 must do"):
-        list(record_batches([row._replace(**{field: "z" * (WORD_LIMIT + 1)})], "c"))
+        list(record_batches([row(WORD_LIMIT + 1)], "c"))

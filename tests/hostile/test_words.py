@@ -8,12 +8,12 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import rich.table
 import rich.text
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Dialog
 from rich.markup import escape
 
 from assets import cli
@@ -76,7 +76,7 @@ FORMULA = re.compile("[=+\\-@\N{FULLWIDTH EQUALS SIGN}]")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Every word in the title, description, tags, query, source and class of one picture, and in the manifest."""
     crawl = Made(tmp_path_factory.mktemp("hostile"))
-    rows, files = [], dict[str, str | bytes]()
+    rows, files = list[dict[str, Any]](), dict[str, str | bytes]()
     for k, word in enumerate(WORDS.values()):
         own = word[:16_000]
         rows.append(
@@ -158,7 +158,12 @@ def test_in_a_browser_nothing_runs_and_nothing_is_asked_for(made: Made, browser:
     make_report(made.store, ["mine"], {})
     watched = Watched(browser, DESK)
     dialogs: list[str] = []
-    watched.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def opened(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    watched.page.on("dialog", opened)
     for file in sorted(report_page(made.store).parent.rglob("*.html")):
         page = watched.open(file)
         page.evaluate("document.querySelectorAll('*').forEach(e => e.dispatchEvent(new MouseEvent('mouseover')))")

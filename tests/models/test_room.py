@@ -15,7 +15,6 @@ from models.batches import TrainingBatches
 from models.checkpoint import load_model
 from models.encode import Encoder
 from models.gang import Gang
-from models.networks import Classifier
 from models.optimizers import make_optimizer
 from models.position import Position
 from models.room import REMEDY, Room
@@ -119,7 +118,7 @@ def encoder(trained: Path) -> Callable[[int], Encoder]:
     def make(most: int) -> Encoder:
         network, specification = load_model(trained)
         network.backbone = Small(network.backbone, most)
-        return Encoder(cast("Classifier", network), specification, Gang())
+        return Encoder(network, specification, Gang())
 
     return make
 
