@@ -50,7 +50,7 @@ class ScaleCrawl:
         touched = slice(self.first_class, self.last_class)
         own[touched] = (np.arange(self.classes)[touched] + 1.0) ** -_SKEW
         ends = np.round(np.cumsum(own) / own.sum() * self.rows).astype(np.int64)
-        return np.diff(ends, prepend=0)
+        return np.asarray(np.diff(ends, prepend=0), np.int64)
 
     def write(self, folder: Path) -> None:
         """The tables, class after class, four queries a class."""
