@@ -11,6 +11,7 @@ import torch
 from models import text as module
 from models.text import EncoderError, Transformer, encoder_of, transformer_encoder
 from pipeline.evidence.semantic import SemanticSettings
+from pipeline.storage.shelf import Shelf, unpacked
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "rose", "petal", "##s", "car", "red", "the", ":", ",", "."]
 TEXTS = ["rose", "the red rose", "petals . petals . petals", "car", "", "unheard", "the " * 40, "red car , red rose"]
@@ -66,6 +67,15 @@ def test_bfloat16_is_about_the_same(folder: Path, monkeypatch: pytest.MonkeyPatc
     found = Transformer(folder, 12)(TEXTS)
     assert (found * plainly(folder, TEXTS, 12).numpy()).sum(axis=1).min() > 0.995
     assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-5)
+
+
+def test_another_machine_loads_it_from_its_folder(folder: Path, tmp_path: Path) -> None:
+    encoder = transformer_encoder(str(folder), 12)
+    assert encoder.accelerated
+    with Shelf(tmp_path).packed(encoder.open()) as data:
+        assert len(data) < 1000  # no weights
+        there = unpacked(data)
+    np.testing.assert_array_equal(there(TEXTS), Transformer(folder, 12)(TEXTS))
 
 
 def test_little_is_padding() -> None:
