@@ -150,7 +150,8 @@ def test_what_a_person_waits_for_goes_stale() -> None:
 
 def test_what_starts_by_itself_is_there_and_off_but_for_notices() -> None:
     repository = defs.get_repository_def()
-    on = {one.name: one.default_status.value for one in (*repository.sensor_defs, *repository.schedule_defs)}
+    on = {one.name: one.default_status.value for one in repository.sensor_defs}
+    on |= {one.name: one.default_status.value for one in repository.schedule_defs}
     off = {"follow", "new_deliveries", "retrainings", "nightly", "weekly"}
     assert on == dict.fromkeys(off, "STOPPED") | {"failure_notices": "RUNNING"}
     assert [job.tags.get("dagster/max_runtime") for job in map(repository.get_job, ("look_again", "train"))] == [

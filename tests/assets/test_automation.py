@@ -9,7 +9,8 @@ import pytest
 from assets.definitions import defs
 from assets.partitions import CRAWLS, RECIPE_PARTITIONS
 
-REAL = {key.to_user_string(): asset for asset in defs.assets or () for key in asset.keys}  # type: ignore[union-attr]
+GRAPH = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
+REAL = {key.to_user_string(): asset for asset in GRAPH for key in asset.keys}
 CRAWL = ("listing", "images")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -96,7 +97,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[Begun]:
             instance.add_dynamic_partitions(str(RECIPE_PARTITIONS.name), ["baseline", "fused"])
             for name in names:
                 cut = REAL[name].partitions_def
-                graph.make(name, partition={CRAWLS: "a", RECIPE_PARTITIONS: "baseline"}.get(cut) if cut else None)
+                graph.make(name, partition="a" if cut == CRAWLS else "baseline" if cut == RECIPE_PARTITIONS else None)
             assert graph.tick() == {}
             return graph
 

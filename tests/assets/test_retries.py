@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.crawls import listing
 from assets.command_runs import command_tags
+from assets.crawls import listing
 from assets.partitions import CRAWLS
 from assets.progress import LogProgress
 from assets.resources import StoreResource, record
@@ -46,7 +46,7 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def run(store: Store, **more: dict[str, str]) -> dg.ExecuteInProcessResult:
+def run(store: Store, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(str(CRAWLS.name), ["shop"])
         return dg.materialize(
@@ -56,7 +56,7 @@ def run(store: Store, **more: dict[str, str]) -> dg.ExecuteInProcessResult:
             resources={"store": StoreResource(root=str(store.root)), "progress": LogProgress()},
             raise_on_error=False,
             run_config=QUIET,
-            **more,
+            tags=tags,
         )
 
 
