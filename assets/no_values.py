@@ -14,4 +14,4 @@ class NoValues(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> NoReturn:
         """Raises TypeError: an asset asked for another's value."""
-        raise TypeError(f"{context.step_key} asked for a value: name what it hangs on in `deps`, and read the store")
+        raise TypeError(f"{context.name} was asked for as a value: name it in `deps`, and read the store")

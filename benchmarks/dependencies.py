@@ -81,9 +81,13 @@ def licence_of(package: Distribution) -> str:
     for start, licence in _READ.items():
         if name.startswith(start):
             return licence
+
+    def said(field: str) -> str:
+        return next(iter(told.get_all(field) or []), "").strip().split("\n")[0]
+
     classified = [each.split(" :: ")[-1] for each in told.get_all("Classifier") or [] if each.startswith("License ::")]
-    said = [told.get("License-Expression"), " AND ".join(each for each in classified if each != "OSI Approved")]
-    first = next(filter(None, [*said, (told.get("License") or "").strip().split("\n")[0]]), "unknown")
+    named = " AND ".join(each for each in classified if each != "OSI Approved")
+    first = said("License-Expression") or named or said("License") or "unknown"
     return " AND ".join(_SPELLINGS.get(part.lower(), part) for part in first.split(" AND "))
 
 

@@ -51,7 +51,8 @@ def test_a_licence_is_fit_by_our_list(licence: str, wrong: bool) -> None:
 
 class Metadata(dict[str, Any]):
     def get_all(self, name: str) -> Any:
-        return self.get(name)
+        found = self.get(name)
+        return [found] if isinstance(found, str) else found
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy: children are forked, and must not miss the threads of their parent
 
-from benchmarks.faults import damage, disk, fuzz, fuzz_documents, races, runs, stops
+from benchmarks.faults import damage, determinism, disk, fuzz, fuzz_documents, races, runs, stops
 from benchmarks.faults.chain import make_everything, stages, write_crawl
 from benchmarks.faults.copies import copied
 from benchmarks.faults.tally import Row, Tally, table
@@ -27,7 +27,11 @@ from pipeline.storage.artifacts import Store
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description="Faults, tried and counted.")
-    parser.add_argument("sections", nargs="*", help="damage, repair, kills, reading, races, disk, fuzz, processes, runs")
+    parser.add_argument(
+        "sections",
+        nargs="*",
+        help="damage, repair, kills, reading, races, disk, fuzz, again, trainings, processes, runs",
+    )
     parser.add_argument("--tries", type=float, default=1.0, help="share of the usual number of tries")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder if not given")
@@ -98,6 +102,8 @@ def sections(folder: Path, share: float, seed: int) -> dict[str, Callable[[], It
         "disk": disks,
         "processes": lambda: iter(runs.gang_kills()),
         "fuzz": mutations,
+        "again": lambda: iter([determinism.evidence_again(template, crawl, folder / "again", times(5))]),
+        "trainings": lambda: determinism.trainings_again(template, folder / "trainings"),
         "runs": lambda: iter(runs.whole_runs(folder / "runs", times(4), seed)),
     }
 

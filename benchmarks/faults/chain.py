@@ -72,24 +72,24 @@ def _draw(path: Path, number: int) -> None:
     Image.fromarray(pixels.astype(np.uint8)).save(path)
 
 
-def reading(store: Store, crawl: Crawl) -> None:
+def reading(store: Store, crawl: Crawl, workers: int = 1) -> None:
     """The stages that read the crawl."""
     listing = make_listing(store, crawl)
-    make_images(store, listing, picture_files(listing, crawl), DECODE, workers=1)
+    make_images(store, listing, picture_files(listing, crawl), DECODE, workers=workers)
 
 
-def stages() -> dict[str, Callable[[Store], object]]:
+def stages(workers: int = 1) -> dict[str, Callable[[Store], object]]:
     """Every stage after the pictures are read, by what it makes first: all evidence and a manifest, in their order."""
     inside = class_sources(KMeansSettings(clusters=2), DensitySettings(), HdbscanSettings())
     gathered: dict[str, Callable[..., object]] = {
-        "evidence-duplicates": partial(_gather, make_duplicates, DuplicateSettings()),
-        "evidence-rank": partial(_gather, make_rank, RankSettings()),
-        "evidence-kmeans": partial(_gather, make_class_evidence, inside),
-        "evidence-neighbours": partial(_gather, make_neighbours, NeighbourSettings()),
-        "evidence-opinion": partial(_gather, make_opinion, OpinionSettings()),
-        "evidence-confusion": partial(_gather, make_confusion, ConfusionSettings()),
-        "evidence-keyword": partial(_gather, make_keyword, KeywordSettings()),
-        "evidence-semantic": partial(_gather, make_semantic, SemanticSettings()),
+        "evidence-duplicates": partial(_gather, workers, make_duplicates, DuplicateSettings()),
+        "evidence-rank": partial(_gather, workers, make_rank, RankSettings()),
+        "evidence-kmeans": partial(_gather, workers, make_class_evidence, inside),
+        "evidence-neighbours": partial(_gather, workers, make_neighbours, NeighbourSettings()),
+        "evidence-opinion": partial(_gather, workers, make_opinion, OpinionSettings()),
+        "evidence-confusion": partial(_gather, workers, make_confusion, ConfusionSettings()),
+        "evidence-keyword": partial(_gather, workers, make_keyword, KeywordSettings()),
+        "evidence-semantic": partial(_gather, workers, make_semantic, SemanticSettings()),
     }
     policy = RECIPES["kmeans-size"].policy
     return {
@@ -98,15 +98,15 @@ def stages() -> dict[str, Callable[[Store], object]]:
         **gathered,
         "settled": lambda store: make_settled(store, CRAWLS),
         "evidence-fused": lambda store: make_fused(
-            store, CRAWLS, SOURCES, FusionSettings(), Verified.read(store.current("settled")), workers=1
+            store, CRAWLS, SOURCES, FusionSettings(), Verified.read(store.current("settled")), workers=workers
         ),
-        "evidence": lambda store: make_evidence(store, CRAWLS, SOURCES, workers=1),
+        "evidence": lambda store: make_evidence(store, CRAWLS, SOURCES, workers=workers),
         "manifest": lambda store: make_manifest(store, "kmeans-size", policy, CRAWLS, settled=store.current("settled")),
     }
 
 
-def _gather(make: Callable[..., object], settings: object, store: Store) -> object:
-    return make(store, CRAWLS, settings, workers=1)
+def _gather(workers: int, make: Callable[..., object], settings: object, store: Store) -> object:
+    return make(store, CRAWLS, settings, workers=workers)
 
 
 def make_features(store: Store) -> None:
@@ -140,10 +140,10 @@ def make_weights(store: Store) -> None:
     store.make("model", "tiny@0", identity("model", "made up", {}, []), build)
 
 
-def make_everything(store: Store, crawl: Crawl) -> None:
+def make_everything(store: Store, crawl: Crawl, workers: int = 1) -> None:
     """All of it, and the documents that a run leaves."""
     change_document(store.root, "settings", {}, lambda _: {})
     change_document(store.root, "crawls", {}, lambda _: {crawl.name: {"name": crawl.name, "address": crawl.address}})
-    reading(store, crawl)
-    for make in stages().values():
+    reading(store, crawl, workers)
+    for make in stages(workers).values():
         make(store)

@@ -14,7 +14,7 @@ from benchmarks.faults.disk import ordered
 from benchmarks.faults.tally import Tally, hold, table
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTIONS = ("damage", "repair", "kills", "races", "disk", "fuzz")
+SECTIONS = ("damage", "repair", "kills", "races", "disk", "fuzz", "again")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,13 @@ def test_nothing_is_lost_to_any_fault(rows: list[dict[str, Any]]) -> None:
     [
         *("Parquet", "npy", "ledgers", "pointers", "documents", "history", "repaired", "kill -9 in evidence-fused"),
         *("kill -9 in manifest", "two writers", "grows and shrinks", "a limit on"),
-        *("mutated pictures (JPEG)", "within its memory", "mutated texts of a query", "mutated tables (Parquet)"),
+        *(
+            "mutated pictures (JPEG)",
+            "within its memory",
+            "mutated texts of a query",
+            "mutated tables (Parquet)",
+            "manifest again",
+        ),
     ],
 )
 def test_the_fault_was_tried(rows: list[dict[str, Any]], fault: str) -> None:
