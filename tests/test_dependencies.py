@@ -15,19 +15,24 @@ from benchmarks.dependencies import FLOORS, ROOT, Package, complaints, licence_o
 PAGE = ROOT / "docs" / "licences.md"
 
 
-def test_the_page_is_of_what_is_pinned() -> None:
+@pytest.fixture(scope="module")
+def found() -> list[Package]:
+    return list(packages())
+
+
+def test_the_page_is_of_what_is_pinned(found: list[Package]) -> None:
     """Else: python -m benchmarks.dependencies --out docs/licences.md."""
     cells = [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| ")][2:]
     assert {row[0]: row[1] for row in cells} == pins(ROOT / "constraints.txt")
     here = {name: distribution(name).version for name in ("torch", "pyarrow")}
     if here.items() <= pins(ROOT / "constraints.txt").items():
-        assert page(packages()).splitlines()[:20] == PAGE.read_text().splitlines()[:20]
-        told = {one.name: one.licence for one in packages() if one.licence}
+        assert page(found).splitlines()[:20] == PAGE.read_text().splitlines()[:20]
+        told = {one.name: one.licence for one in found if one.licence}
         assert {row[0]: row[2] for row in cells if row[0] in told} == told
 
 
-def test_what_is_pinned_is_fit() -> None:
-    assert list(complaints(packages())) == []
+def test_what_is_pinned_is_fit(found: list[Package]) -> None:
+    assert list(complaints(found)) == []
     assert set(FLOORS) <= set(pins(ROOT / "constraints.txt"))
 
 

@@ -102,7 +102,7 @@ def sections(folder: Path, share: float, seed: int) -> dict[str, Callable[[], It
         "disk": disks,
         "processes": lambda: iter(runs.gang_kills()),
         "fuzz": mutations,
-        "again": lambda: iter([determinism.evidence_again(template, crawl, folder / "again", times(5))]),
+        "again": lambda: iter([determinism.evidence_again(template, crawl, folder / "again", times(10))]),
         "trainings": lambda: determinism.trainings_again(template, folder / "trainings"),
         "runs": lambda: iter(runs.whole_runs(folder / "runs", times(4), seed)),
     }

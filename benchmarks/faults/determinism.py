@@ -21,10 +21,10 @@ WEIGHED: Final = ("model.safetensors", "margins/part-00000.parquet")  # a curve 
 
 
 def evidence_again(whole: Store, crawl: Crawl, work: Path, tries: int) -> Tally:
-    """From the crawl to the manifest, in another folder, with one worker and with two in turn."""
+    """From the crawl to the manifest, in another folder, with two workers and with one in turn."""
     tally = Tally("listing to manifest again, with 1 and 2 workers: every byte equal")
-    for number in range(2 * tries):
-        workers = number % 2 + 1
+    for number in range(tries):
+        workers = 2 - number % 2
         store = Store(work / f"again-{number}")
         with tally.attempt(f"{workers} workers"):
             make_everything(store, crawl, workers)
