@@ -71,12 +71,22 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Crawl:
     return write_crawl(tmp_path_factory.mktemp("crawl") / NAME)
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _small() -> Iterator[None]:
     """Several stretches, every array in a file of its own, and networks applied here where no cluster does it."""
-    monkeypatch.setattr(classes, "SHARD_IMAGES", 20)
-    monkeypatch.setattr(shelf, "LEAST_BYTES", 1)
-    monkeypatch.setattr("models.stages.launch", _run_here)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classes, "SHARD_IMAGES", 20)
+        patch.setattr(shelf, "LEAST_BYTES", 1)
+        patch.setattr("models.stages.launch", _run_here)
+        yield
+
+
+@pytest.fixture(scope="module")
+def wanted(_small: None, tmp_path_factory: pytest.TempPathFactory, crawl: Crawl) -> dict[str, str]:
+    """Of everything, as it is made on threads."""
+    store = Store(tmp_path_factory.mktemp("here"))
+    everything(store, crawl, 2)
+    return digests(store)
 
 
 def _run_here(path: Path, _processes: int, on_event: Callable[[dict[str, Any]], None]) -> None:
@@ -154,14 +164,10 @@ def digests(store: Store) -> dict[str, str]:
     return {str(path.relative_to(store.root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def made_here(folder: Path, crawl: Crawl) -> dict[str, str]:
-    store = Store(folder)
-    everything(store, crawl, 2)
-    return digests(store)
-
-
-def test_what_is_sent_to_other_machines_is_all_that_a_stage_needs(tmp_path: Path, crawl: Crawl) -> None:
-    wanted, store = made_here(tmp_path / "here", crawl), Store(tmp_path / "there")
+def test_what_is_sent_to_other_machines_is_all_that_a_stage_needs(
+    tmp_path: Path, crawl: Crawl, wanted: dict[str, str]
+) -> None:
+    store = Store(tmp_path)
     told: list[int] = []
     everything(store, crawl, Posted(store.root / "scratch"), told.append)
     assert not list((store.root / "scratch").rglob("*.raw"))
@@ -170,16 +176,16 @@ def test_what_is_sent_to_other_machines_is_all_that_a_stage_needs(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_every_stage_makes_the_same_bytes(tmp_path: Path, crawl: Crawl) -> None:
-    wanted, store = made_here(tmp_path / "here", crawl), Store(tmp_path / "there")
+def test_every_stage_makes_the_same_bytes(tmp_path: Path, crawl: Crawl, wanted: dict[str, str]) -> None:
+    store = Store(tmp_path)
     with ray_nodes(1) as nodes:
         everything(store, crawl, connected_to(nodes, store.root / "scratch"))
     assert digests(store) == wanted
 
 
 @pytest.mark.slow
-def test_a_machine_that_is_lost_costs_no_byte(tmp_path: Path, crawl: Crawl) -> None:
-    wanted, store = made_here(tmp_path / "here", crawl), Store(tmp_path / "there")
+def test_a_machine_that_is_lost_costs_no_byte(tmp_path: Path, crawl: Crawl, wanted: dict[str, str]) -> None:
+    store = Store(tmp_path)
     with ray_nodes(2) as nodes:
         cluster = connected_to(nodes, store.root / "scratch")
         others = sorted(nodes.worker_nodes, key=str)

@@ -7,6 +7,7 @@ Layout below the store's root (every name is ours, none is a crawl's):
     artifacts/STAGE/PARTITION/IDENTITY/artifact.json              written last: the artifact exists from here on
     current/STAGE/PARTITION.json                                  which identity is the latest
     work.jsonl                                                    what was computed, when, how long, peak memory
+    scratch/                                                      arrays for a cluster's machines, while a run lasts
     crawls.json, settings.json                                    see `pipeline.storage.documents`
 
 All these JSON files are sealed (`pipeline.storage.sealed`); `pipeline.storage.verify` finds what is damaged.
@@ -242,6 +243,8 @@ class Store:
             "seconds": round((time.time() - started) / len(drafts), 3),
             "peak_mb": round(memory.peak_bytes / 1e6, 1),
         }
+        for draft in drafts.values():
+            remove_temporaries(draft.folder)  # of processes that were lost on the way, and whose work others did
         # First the history: it then holds whatever is published, and a line that is lost is noticed.
         lines = [{"stage": stage, "identity": own, **shared} for stage, own in wanted.items()]
         add_work(self.history, self.root / "locks" / "work.lock", lines)

@@ -66,6 +66,15 @@ def test_the_same_identity_is_not_made_twice(tmp_path: Path) -> None:
     assert record["files"]["t/part-00001.bin"]["bytes"] == 10
 
 
+def test_what_a_lost_process_left_half_written_is_no_part_of_the_artifact(tmp_path: Path) -> None:
+    def build(draft: Draft) -> Facts:
+        (draft.table("t") / "part-00001.bin.1.partial").write_bytes(b"half")  # others write the whole
+        return Builder()(draft)
+
+    made = Store(tmp_path).make("stage", "all", "id1", build)
+    assert sorted(path.name for path in made.table("t").iterdir()) == [f"part-{shard:05d}.bin" for shard in range(3)]
+
+
 def test_a_killed_build_goes_on_where_it_was_and_ends_the_same(tmp_path: Path) -> None:
     killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
