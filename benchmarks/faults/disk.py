@@ -164,7 +164,7 @@ def ordered(traced: str, goal: Path) -> bool:
     calls = [line for line in traced.splitlines() if str(goal.parent) in line]
     kinds = [
         "data"
-        if re.search(rf"fsync\(\d+<{re.escape(str(goal))}\.\d+\.partial>", line)
+        if re.search(rf"fsync\(\d+<{re.escape(str(goal))}\.[0-9a-f]+\.partial>", line)
         else "folder"
         if re.search(rf"fsync\(\d+<{re.escape(str(goal.parent))}>", line)
         else "rename"
