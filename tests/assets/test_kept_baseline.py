@@ -4,10 +4,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from assets.evidence import evidence_aum
+from assets.progress import LogProgress
+from assets.resources import StoreResource, record
 from assets.settings import Settings
-from assets.training import baseline_models, kept_baseline
+from assets.training import baseline_model, baseline_models, kept_baseline
 from models.features import FeaturesSettings
 from pipeline.stages.classes import current_features
 from pipeline.storage.artifacts import Draft, Facts, Store
@@ -63,6 +67,18 @@ def test_features_of_other_images_than_there_are_now_are_not_read(tmp_path: Path
         current_features(store, ["a"])
     store.make("features", "a", "fresh", lambda _: {"networks": ["first"], "pixels": "now"})
     assert [one.identity for one in current_features(store, ["a"])] == ["fresh"]
+
+
+def test_with_given_weights_no_baseline_is_trained_and_nothing_waits_for_one(tmp_path: Path) -> None:
+    """Both assets are there for Dagster, which would otherwise wait for them for ever; the store has neither."""
+    store = Store(tmp_path)
+    record(store, Settings(features=FeaturesSettings(weights="somewhere")), [])
+    resources = {"store": StoreResource(root=str(tmp_path)), "progress": LogProgress()}
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize([baseline_model, evidence_aum], instance=instance, resources=resources)
+    made = {one.asset_key.to_user_string() for one in done.get_asset_materialization_events() if one.asset_key}
+    assert made == {"baseline_model", "evidence_aum"}
+    assert (store.partitions("model"), store.partitions("evidence-aum")) == ([], [])
 
 
 def test_a_wrong_word_is_refused() -> None:
