@@ -17,7 +17,7 @@ from assets.training import baseline_models
 from assets.versions import VERSIONS
 from pipeline.evidence.fusion import FusionSettings
 from pipeline.evidence.fusion_views import SOURCES
-from pipeline.evidence.semantic import SemanticSettings
+from pipeline.evidence.semantic import BUILT_IN, SemanticSettings
 from pipeline.evidence_tables import EVIDENCE
 from pipeline.records import SETTLED
 from pipeline.stages.aum import make_aum
@@ -193,9 +193,12 @@ def evidence_semantic(context: dg.AssetExecutionContext, store: StoreResource, p
     """How near an image's text lies to its class's gloss as a vector, and to any other's."""
 
     def make(opened: Store, crawls: Sequence[str], settings: SemanticSettings, **more: Any) -> Artifact:
-        from models.text import encoder_of  # noqa: PLC0415 - torch behind it takes seconds to import
+        encoder = None
+        if settings.encoder != BUILT_IN:
+            from models.text import encoder_of  # noqa: PLC0415 - torch, which the built-in encoder does without
 
-        return make_semantic(opened, crawls, settings, encoder_of(settings), **more)
+            encoder = encoder_of(settings)
+        return make_semantic(opened, crawls, settings, encoder, **more)
 
     return _gather(context, store, progress, make, pictures.text_sample)
 

@@ -3,7 +3,7 @@
 import base64
 import dataclasses
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
@@ -61,6 +61,11 @@ def learning_curves(models: Sequence[Artifact]) -> dg.MarkdownMetadataValue:
         curves.append(Curve(number, tuple(rows["epoch"]), tuple(rows["val_top1"] if percent else rows["loss"])))
     chart = charts.learning_curves(curves, [artifact.partition for artifact in models], percent)
     return picture(chart, "svg+xml")
+
+
+def curve_so_far(title: str, losses: Mapping[int, float]) -> dg.MarkdownMetadataValue:
+    """The loss of a training that goes on, by epoch."""
+    return picture(charts.learning_curves([Curve(0, tuple(losses), tuple(losses.values()))], [title], False), "svg+xml")
 
 
 def tricks(summary: Artifact) -> Metadata:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import os
 import tomllib
 import types
@@ -157,12 +158,18 @@ def settings_of(given: Mapping[str, Any], where: str) -> Settings:
     """
     _refuse_unknown(Settings, given, "", where)
     try:
-        return pydantic.TypeAdapter(Settings).validate_python(given)
+        return _reader().validate_python(given)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         told = first.get("ctx", {}).get("error", first["msg"])
         raise SettingsError(f"{where}: {key + ': ' if key else ''}{told}") from None
+
+
+@functools.cache
+def _reader() -> pydantic.TypeAdapter[Settings]:
+    """Built once: it takes a tenth of a second, and every stage reads the settings."""
+    return pydantic.TypeAdapter(Settings)
 
 
 def recorded_settings(store: Store) -> Settings:

@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets.automation import FOLLOWS, GPU_POOL
 from assets.manifests import baseline_manifest, manifest
-from assets.metadata import Outcome, columns, figures, launchpad, learning_curves, result
+from assets.metadata import Outcome, columns, curve_so_far, figures, launchpad, learning_curves, result
 from assets.partitions import CRAWLS, RECIPE_PARTITIONS
 from assets.progress import ProgressReporter
 from assets.recipes import BASELINE, recipe_named
@@ -196,7 +196,7 @@ def trainer(
 def _listener(
     context: dg.AssetExecutionContext, title: str, advance: Callable[[int], None]
 ) -> Callable[[dict[str, Any]], None]:
-    done = 0
+    done, losses = 0, dict[int, float]()
 
     def hear(event: dict[str, Any]) -> None:
         nonlocal done
@@ -204,7 +204,9 @@ def _listener(
             advance(event["done"] - done)
             done = event["done"]
         elif event["event"] == "epoch":
-            shown = {name: value for name, value in event.items() if isinstance(value, int | float)}
+            losses[event["epoch"]] = event["loss"]
+            told = {name: value for name, value in event.items() if isinstance(value, int | float)}
+            shown = {"curve": curve_so_far(title, losses)} | told
             context.log_event(
                 dg.AssetObservation(context.asset_key, description=title, partition=_partition(context), metadata=shown)
             )
