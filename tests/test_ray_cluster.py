@@ -19,6 +19,7 @@ from pipeline.storage.sealed import DamagedError
 from tests.ray_nodes import connected_to, ray_nodes
 
 CORES = 2
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,6 @@ def test_a_lost_process_costs_its_task_another_try(cluster: RayCluster, tmp_path
     assert list(map_shards(work, range(3), cluster)) == [0, 1, 2]
 
 
-@pytest.mark.slow
 def test_a_task_that_always_loses_its_process_is_told_without_addresses(cluster: RayCluster) -> None:
     def work(task: int) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -108,7 +108,6 @@ def test_a_task_that_always_loses_its_process_is_told_without_addresses(cluster:
         list(map_shards(work, [0], cluster))
 
 
-@pytest.mark.slow
 def test_a_cluster_of_our_own_hears_the_loopback_alone_and_asks_for_a_token(tmp_path: Path) -> None:
     program = f"""
 import os, psutil

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 import pytest
+import torch
 
 from benchmarks.faults.chain import CRAWLS, DECODE, NAME, SOURCES, write_crawl
 from models.checkpoint import save_model
@@ -74,11 +75,14 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Crawl:
 @pytest.fixture(scope="module", autouse=True)
 def _small() -> Iterator[None]:
     """Several stretches, every array in a file of its own, and networks applied here where no cluster does it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as on a cluster
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classes, "SHARD_IMAGES", 20)
         patch.setattr(shelf, "LEAST_BYTES", 1)
         patch.setattr("models.stages.launch", _run_here)
         yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
