@@ -40,13 +40,15 @@ def notice(context: dg.RunFailureSensorContext) -> dict[str, Any]:
     told = failed[0].step_failure_data.error if failed else context.failure_event.job_failure_data.error
     while told is not None and told.cause is not None:  # Dagster's own error stands around that of the stage
         told = told.cause
-    first = told.message if told is not None else context.failure_event.message or ""
+    message = told.message if told is not None else context.failure_event.message or ""
+    # A blocking check that failed is named on the second line, and nothing but our own names stands there.
+    shown = 2 if told is not None and told.cls_name == "DagsterAssetCheckFailedError" else 1
     return {
         "run": run.run_id,
         "job": run.job_name,
         "step": failed[0].step_key if failed else None,
         "partition": run.tags.get("dagster/partition"),
-        "error": first.strip().partition("\n")[0],
+        "error": " ".join(message.strip().splitlines()[:shown]),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets.metadata import Outcome
 from assets.notices import TRIES, failure_notices, notice, post
 
 Hook = tuple[str, list[int], list[dict[str, Any]]]
@@ -37,12 +38,15 @@ def hook() -> Iterator[Hook]:
     server.server_close()
 
 
-def failed() -> tuple[dg.DagsterInstance, dg.RunFailureSensorContext]:
-    """A run of a partition that failed, and what Dagster gives the sensor."""
+def failed(outcome: Exception | None = None) -> tuple[dg.DagsterInstance, dg.RunFailureSensorContext]:
+    """A run of a partition that failed, by an error or by its blocking check, and what Dagster gives the sensor."""
+    check = dg.AssetCheckSpec("taken", asset="broken", blocking=True)
 
-    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["shop"]))
-    def broken() -> None:
-        raise ValueError("no picture of it can be used:\n/srv/secret/path")
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["shop"]), check_specs=[check])
+    def broken() -> Outcome:
+        if outcome is not None:
+            raise outcome
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(check_name="taken", passed=False)])
 
     instance = dg.DagsterInstance.ephemeral()
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -58,7 +62,7 @@ def failed() -> tuple[dg.DagsterInstance, dg.RunFailureSensorContext]:
 
 def test_a_failed_run_is_told_with_what_failed_and_no_more(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     address, answers, told = hook
-    _, context = failed()
+    _, context = failed(ValueError("no picture of it can be used:\n/srv/secret/path"))
     monkeypatch.setenv("WINNOW_WEBHOOK", address)
     monkeypatch.setattr("assets.notices.FIRST_WAIT_S", 0.0)
     answers.append(500)
@@ -73,6 +77,14 @@ def test_a_failed_run_is_told_with_what_failed_and_no_more(hook: Hook, monkeypat
         "partition": "shop",
         "error": "ValueError: no picture of it can be used:",
     }
+
+
+def test_a_blocking_check_is_named() -> None:
+    _, context = failed()
+    error = notice(context)["error"]
+    assert "1 blocking asset check failed with ERROR severity" in error
+    assert "taken" in error
+    assert "\n" not in error
 
 
 def test_what_cannot_be_posted_is_no_fault_of_the_run(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
