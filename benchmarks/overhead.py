@@ -118,7 +118,7 @@ def _watch(stages: Clock, dagster: Clock) -> None:
     from pipeline.storage.artifacts import Store  # noqa: PLC0415
 
     Store.make_together = stages.around(Store.make_together)  # type: ignore[method-assign]
-    dg.materialize = dagster.around(dg.materialize)  # type: ignore[assignment]
+    dg.materialize = dagster.around(dg.materialize)
 
 
 def _run(arguments: list[str]) -> None:
