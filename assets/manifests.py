@@ -16,7 +16,7 @@ from pipeline.records import MANIFEST
 from pipeline.stages.crossfit import fold_partition
 from pipeline.stages.eligible import Fold
 from pipeline.stages.manifest import CODE_VERSION, make_manifest
-from pipeline.storage.artifacts import Facts
+from pipeline.storage.draft import Facts
 
 MEAN_TOLERANCE = 1e-3
 FOLD_SEED = 0  # of the parts that a cross-fitted baseline's networks are trained without

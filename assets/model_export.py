@@ -15,8 +15,9 @@ from pipeline.intervals import shares_of, sureties
 from pipeline.records import SPLITS
 from pipeline.stages.summary import judged_by
 from pipeline.storage.arrays import ArrayShards
-from pipeline.storage.artifacts import Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import Store, identity, inputs_of
 from pipeline.storage.atomic import publish_bytes
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import count_rows
 
 CARD = "README.md"

@@ -31,8 +31,9 @@ from pipeline.crawl.workers import DecodePool, Source
 from pipeline.measure import MemorySampler
 from pipeline.records import LISTING
 from pipeline.stages.images import make_images
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.atomic import publish_json
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import write_table
 
 HEIGHT, WIDTH = 375, 500

@@ -27,7 +27,8 @@ from benchmarks.shopcrawl import ROOT, table
 from benchmarks.synthetic import CRAWL, Shape, build_lists, image_ids
 from pipeline.evidence_tables import EVIDENCE
 from pipeline.stages.classes import stretches
-from pipeline.storage.artifacts import WHOLE, Draft, Facts, Store
+from pipeline.storage.artifacts import WHOLE, Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 CEILING_MB: Final = 2000

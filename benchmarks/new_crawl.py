@@ -20,7 +20,8 @@ from pipeline.stages.class_evidence import make_class_evidence
 from pipeline.stages.class_sources import class_sources
 from pipeline.stages.rank import make_rank
 from pipeline.storage.arrays import open_array, write_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import Artifact, Store
+from pipeline.storage.draft import Draft, Facts
 
 CLASSES = 100
 

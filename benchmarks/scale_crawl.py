@@ -17,7 +17,8 @@ from pipeline.crawl.settings import CrawlSettings
 from pipeline.records import IMAGES
 from pipeline.stages.listing import Crawl, make_listing
 from pipeline.storage.arrays import write_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import Artifact, Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import iterate_table, part_path, write_table
 
 WORDS: Final = 20_000  # different words in the titles

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from pipeline.records import CLASSES, IMAGES, LISTING
 from pipeline.storage.arrays import write_array
-from pipeline.storage.artifacts import Draft, Facts, Store
+from pipeline.storage.artifacts import Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 PART_ROWS = 50_000

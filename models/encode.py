@@ -26,7 +26,7 @@ from pipeline.engine import Cluster
 from pipeline.records import Split
 from pipeline.result_tables import predictions
 from pipeline.storage.arrays import Array, ArrayShards, write_array
-from pipeline.storage.artifacts import Draft
+from pipeline.storage.draft import Draft
 from pipeline.storage.tables import write_table
 
 BATCH_IMAGES = 256

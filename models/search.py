@@ -22,7 +22,8 @@ from pipeline.result_tables import SEARCH
 from pipeline.stages.classes import ClassOrder, read_column
 from pipeline.stages.population import Population
 from pipeline.storage.arrays import Array, ArrayShards, blocks, scratch_array
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import iterate_table, write_table
 from pipeline.trial import chosen_penalties, standing
 

@@ -15,8 +15,9 @@ from pipeline.records import Split
 from pipeline.stages.carried import carry_features
 from pipeline.stages.crossfit import FOLD_STAGE, fold_partition, make_crossfit_features
 from pipeline.stages.ensemble import TRAINING_STAGE
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of, seeded
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of, seeded
 from pipeline.storage.atomic import checksum
+from pipeline.storage.draft import Draft, Facts
 
 CODE_VERSION = "2"
 CLEAN_SPLITS: tuple[Split, ...] = ("val", "test")

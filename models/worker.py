@@ -51,8 +51,8 @@ from models.train import NonFiniteLossError, StoppedError, Training, train
 from models.watch import Emit, Progress, Watch
 from pipeline.result_tables import CURVE, MARGINS
 from pipeline.storage.arrays import ArrayShards
-from pipeline.storage.artifacts import Draft
 from pipeline.storage.atomic import publish_json
+from pipeline.storage.draft import Draft
 from pipeline.storage.tables import write_table
 
 WATCH_SECONDS = 1.0  # between two looks for the parent process

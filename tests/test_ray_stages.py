@@ -46,7 +46,8 @@ from pipeline.stages.opinion import make_opinion
 from pipeline.stages.rank import make_rank
 from pipeline.stages.semantic import make_semantic
 from pipeline.storage import shelf
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import Artifact, Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import read_table, write_table
 from tests.ray_nodes import connected_to, ray_nodes
 

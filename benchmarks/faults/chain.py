@@ -40,9 +40,10 @@ from pipeline.stages.rank import make_rank
 from pipeline.stages.semantic import make_semantic
 from pipeline.stages.settled import make_settled
 from pipeline.storage.arrays import open_array, write_array
-from pipeline.storage.artifacts import Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import Store, identity, inputs_of
 from pipeline.storage.atomic import atomic_file
 from pipeline.storage.documents import change_document
+from pipeline.storage.draft import Draft, Facts
 
 NAME: Final = "tiny"
 CRAWLS: Final = [NAME]

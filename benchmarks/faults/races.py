@@ -13,9 +13,10 @@ import numpy as np
 from benchmarks.faults.chain import NAME, reading, write_crawl
 from benchmarks.faults.stops import check_identity
 from benchmarks.faults.tally import Tally, hold
-from pipeline.storage.artifacts import Draft, Facts, Store
+from pipeline.storage.artifacts import Store
 from pipeline.storage.atomic import publish_bytes
 from pipeline.storage.documents import change_document, read_document
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.locks import BusyError
 from pipeline.storage.tables import read_table
 from pipeline.storage.verify import verify

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pipeline.storage.artifacts import Draft, Facts
 from pipeline.storage.atomic import checksum, publish_json, read_json, remove_temporaries, sync_folder
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.locks import exclusive
 
 RECORD: Final = "export.json"  # written last: identity, figures, every file with rows and checksum

@@ -11,7 +11,8 @@ from pipeline.export.lists import write_list, write_weights
 from pipeline.export.source import ExportSource, Progress
 from pipeline.export.spreadsheet import write_csv
 from pipeline.export.webdataset import write_webdataset
-from pipeline.storage.artifacts import Draft, Facts, Store, identity
+from pipeline.storage.artifacts import Store, identity
+from pipeline.storage.draft import Draft, Facts
 
 CODE_VERSION: Final = "1"
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from pipeline.export.pictures import Picture, write_shards
 from pipeline.export.source import ExportSource, Progress
-from pipeline.storage.artifacts import Draft, Facts
 from pipeline.storage.atomic import publish_bytes
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import write_table
 
 GROUP_ROWS: Final = 100  # pictures that a reader has to hold at a time

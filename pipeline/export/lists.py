@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from pipeline.export.source import ExportSource, Progress
 from pipeline.export.spreadsheet import Cells, joined, publish_csv
 from pipeline.storage.arrays import write_array
-from pipeline.storage.artifacts import Draft, Facts
 from pipeline.storage.atomic import atomic_file
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import write_table
 
 #: What any reader of lines might part one at: everything that Python's `split` and `splitlines` do.

@@ -21,7 +21,7 @@ from pipeline.crawl.files import CrawlFiles, DefectError
 from pipeline.export.source import ExportSource, Progress
 from pipeline.export.spreadsheet import publish_csv
 from pipeline.records import LOCATIONS, MANIFEST
-from pipeline.storage.artifacts import Draft, Facts
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.parted import Parted
 from pipeline.storage.tables import Steps
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.export.source import ExportSource, Progress
-from pipeline.storage.artifacts import Draft, Facts
 from pipeline.storage.atomic import atomic_file
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.spreadsheet import FORMULA
 from pipeline.storage.tables import table_schema
 

@@ -10,8 +10,8 @@ from typing import Final
 from pipeline.export.lists import write_classes
 from pipeline.export.pictures import Picture, write_shards
 from pipeline.export.source import ExportSource, Progress
-from pipeline.storage.artifacts import Draft, Facts
 from pipeline.storage.atomic import atomic_file
+from pipeline.storage.draft import Draft, Facts
 
 _BUFFER: Final = 2**20  # bytes: reading threads wait while the tar is written
 _TOLD: Final = ("image_id", "path", "class_index", "weight", "repeats", "stage", "reason")

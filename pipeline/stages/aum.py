@@ -11,7 +11,8 @@ import pyarrow as pa
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence_tables import AUM
 from pipeline.stages.classes import ClassOrder, stretches
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, read_table, write_table
 
 STAGE = "evidence-aum"

@@ -3,7 +3,8 @@
 import numpy as np
 
 from pipeline.storage.arrays import open_array, write_array
-from pipeline.storage.artifacts import Artifact, Draft, Store
+from pipeline.storage.artifacts import Artifact, Store
+from pipeline.storage.draft import Draft
 from pipeline.storage.pieces import latest
 from pipeline.storage.tables import part_path, part_paths, read_part
 

@@ -21,7 +21,8 @@ from pipeline.engine import Workers, map_shards
 from pipeline.evidence_tables import EVIDENCE
 from pipeline.stages.classes import ClassOrder, current_features, read_stretch, stretches
 from pipeline.storage.arrays import Array, ArrayShards
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.pieces import EarlierPieces, digest_of, named
 from pipeline.storage.tables import part_path, write_table
 

@@ -27,7 +27,8 @@ from pipeline.evidence.confusion import (
 from pipeline.evidence_tables import CONFUSED_GROUPS, CONFUSION, PAIRS
 from pipeline.stages.classes import ClassOrder, current_features, read_column, stretches
 from pipeline.storage.arrays import ArrayShards, open_array, scratch_array, write_array
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-confusion"

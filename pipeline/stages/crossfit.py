@@ -16,7 +16,8 @@ from pipeline.engine import Workers, map_shards
 from pipeline.evidence.alignment import Alignment, Moments, align, network_for
 from pipeline.stages.population import Population, read_population
 from pipeline.storage.arrays import Array, ArrayShards, open_array, write_array
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import read_table
 
 FOLD_STAGE = "features-fold"

@@ -22,8 +22,9 @@ from pipeline.records import DELIVERIES
 from pipeline.stages.images import make_images
 from pipeline.stages.listing import Crawl, content_of, crawl_name, make_listing, picture_files
 from pipeline.stages.population import check_one_catalogue
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, NotMadeError, Store, identity
+from pipeline.storage.artifacts import WHOLE, Artifact, NotMadeError, Store, identity
 from pipeline.storage.aside import Aside, accept
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.locks import exclusive
 from pipeline.storage.tables import part_path, read_table, write_table
 

@@ -19,8 +19,9 @@ from pipeline.evidence.hashes import Pairs, block_choices, near_pairs
 from pipeline.evidence.same_picture import same_picture, thumbnails
 from pipeline.stages.population import Population
 from pipeline.storage.arrays import ArrayShards, blocks, open_array, scratch_array, write_array
-from pipeline.storage.artifacts import Artifact, Draft
+from pipeline.storage.artifacts import Artifact
 from pipeline.storage.buckets import Spill, in_buckets
+from pipeline.storage.draft import Draft
 from pipeline.storage.tables import iterate_table
 
 CHUNK_PAIRS = 262_144  # compared, then kept: what a killed run has compared is not compared again

@@ -22,8 +22,9 @@ from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.stages.doubles import NOTHING_COMPARED, Compared, Pictures, same_pictures
 from pipeline.stages.population import TRAIN, Population
 from pipeline.storage.arrays import blocks, open_array
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.buckets import Spill
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.pieces import finished_shards, latest
 from pipeline.storage.tables import ROW_GROUP_ROWS, part_path, write_table
 

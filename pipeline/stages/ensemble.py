@@ -21,7 +21,8 @@ from pipeline.evidence.sampling import hashed_sample
 from pipeline.result_tables import ENSEMBLE_WEIGHTS, predictions
 from pipeline.stages.predicted import Logits, classes_of, same_parts, side_by_side
 from pipeline.storage.arrays import scratch_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of, seeded
+from pipeline.storage.artifacts import Artifact, Store, identity, inputs_of, seeded
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import iterate_table, part_path, read_table, write_table
 
 STAGE = "predictions"

@@ -23,7 +23,8 @@ from pipeline.evidence.sampling import hashed_sample
 from pipeline.evidence_tables import CLASS_TRUST, FUSED, JUDGED, MOVES, QUERY_TRUST
 from pipeline.stages.classes import ClassOrder
 from pipeline.stages.fusion_tables import NO_QUERY, Queries, Tables, Task, Verified
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-fused"

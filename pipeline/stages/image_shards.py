@@ -15,7 +15,8 @@ from pipeline.crawl.workers import Source
 from pipeline.records import DEFECTS, IMAGES
 from pipeline.stages.withdrawn import Withdrawn
 from pipeline.storage.arrays import open_array, write_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts
+from pipeline.storage.artifacts import Artifact
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, read_part, write_table
 
 _DETAIL = 200  # characters of what the decoder said

@@ -21,7 +21,8 @@ from pipeline.engine import Workers
 from pipeline.records import LISTING, LOCATIONS
 from pipeline.stages.image_shards import AskedShard, DecodedShard, carried, write_shard
 from pipeline.stages.withdrawn import Withdrawn
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.pieces import latest
 from pipeline.storage.tables import Steps
 

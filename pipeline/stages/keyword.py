@@ -12,7 +12,8 @@ from pipeline.evidence.vocabulary import vocabulary
 from pipeline.evidence_tables import KEYWORD
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.stages.texts import ListedTexts, make_texts, read_class_words, read_frequencies
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-keyword"

@@ -21,7 +21,8 @@ from pipeline.crawl.rows import Contents
 from pipeline.crawl.settings import CrawlSettings
 from pipeline.crawl.spool import Spool
 from pipeline.records import CLASSES, LISTING, LOCATIONS, QUERIES, SPLITS
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity
+from pipeline.storage.artifacts import Artifact, Store, identity
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import write_table
 
 CODE_VERSION: Final = "3"

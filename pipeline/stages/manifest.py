@@ -28,7 +28,8 @@ from pipeline.stages.decisions import Decisions, decide
 from pipeline.stages.eligible import Eligible, Fold, read_eligible
 from pipeline.stages.population import check_ids, check_one_catalogue, listed_paths
 from pipeline.storage.arrays import blocks, scratch_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import write_table
 
 STAGE = "manifest"

@@ -17,7 +17,8 @@ from pipeline.evidence_tables import NEAREST, NEIGHBOURS
 from pipeline.stages.classes import ClassOrder, current_features, read_column, stretches
 from pipeline.stages.neighbour_search import Layout, Search, lay_out, recall, search_all
 from pipeline.storage.arrays import Array, ArrayShards, open_array
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-neighbours"

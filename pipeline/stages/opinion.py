@@ -21,7 +21,8 @@ from pipeline.evidence_tables import CLASS_OPINION, JOINT, OPINION
 from pipeline.stages.classes import ClassOrder, current_features, read_column, stretches
 from pipeline.stages.probing import FoldedImages, probabilities, read_probes, train_probes, write_probes
 from pipeline.storage.arrays import ArrayShards, blocks, scratch_array
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-opinion"

@@ -14,7 +14,7 @@ from pipeline.evidence.probe import FoldProbes, Moments, OpinionSettings, Probe,
 from pipeline.evidence.sampling import hashed_sample
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.storage.arrays import ArrayShards, open_array, write_array
-from pipeline.storage.artifacts import Draft
+from pipeline.storage.draft import Draft
 
 SAMPLE_IMAGES = 8192  # scale, shrinkage and temperature are settled by so many
 LEAST_SAMPLE_IMAGES = 2048  # with very many classes

@@ -9,7 +9,8 @@ import numpy as np
 
 from pipeline.stages.crossfit import FOLD_STAGE
 from pipeline.stages.withdrawn import withdrawn_rows
-from pipeline.storage.artifacts import ARTIFACT, Draft, Store
+from pipeline.storage.artifacts import ARTIFACT, Store
+from pipeline.storage.draft import Draft
 from pipeline.storage.pieces import latest
 from pipeline.storage.rows import find_rows, take_rows
 from pipeline.storage.sealed import publish_sealed, read_sealed

@@ -13,7 +13,8 @@ from pipeline.evidence.rank import RankSettings, merged_position, top_ranked
 from pipeline.evidence_tables import RANK
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.storage.arrays import scratch_array
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import iterate_table, part_path, write_table
 
 STAGE = "evidence-rank"

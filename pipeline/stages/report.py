@@ -23,8 +23,9 @@ from pipeline.stages.report_read import Run, read_run
 from pipeline.stages.report_recipes import RecipeWeights, recipe_page
 from pipeline.stages.report_site import site_pages
 from pipeline.stages.texts import read_class_words
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.atomic import publish_bytes
+from pipeline.storage.draft import Draft, Facts
 
 STAGE = "report"
 CODE_VERSION = "5"

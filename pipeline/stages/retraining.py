@@ -17,7 +17,8 @@ from pipeline.records import RETRAINING
 from pipeline.retraining import Change, Moved, RetrainingSettings, mean_moved, most_moved, reasons
 from pipeline.stages.classes import ClassOrder, current_features
 from pipeline.storage.arrays import ArrayShards
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, NotMadeError, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, NotMadeError, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import iterate_table, part_path, read_table, write_table
 
 STAGE: Final = "retraining"

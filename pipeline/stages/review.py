@@ -17,7 +17,8 @@ from pipeline.stages.fusion_tables import Queries
 from pipeline.stages.review_files import ReviewHead, class_options, publish_review, review_table
 from pipeline.stages.settled import Settled
 from pipeline.storage.arrays import Array, ArrayShards, scratch_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import iterate_table
 
 STAGE: Final = "review"

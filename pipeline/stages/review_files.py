@@ -17,8 +17,9 @@ from pipeline.report.render import render_review
 from pipeline.report.review_page import Asked, ClassOption, ReviewPage
 from pipeline.report.sheets import Pixels, SheetSettings, contact_sheet, data_uri
 from pipeline.stages.classes import ClassOrder
-from pipeline.storage.artifacts import Artifact, Draft
+from pipeline.storage.artifacts import Artifact
 from pipeline.storage.atomic import publish_bytes
+from pipeline.storage.draft import Draft
 from pipeline.storage.rows import take_rows
 from pipeline.storage.tables import part_path, read_table, write_table
 

@@ -14,7 +14,8 @@ from pipeline.evidence.sampling import hashed_sample
 from pipeline.records import CLASSES, LISTING, LOCATIONS, QUERIES, SPLITS
 from pipeline.result_tables import MARGINS
 from pipeline.storage.arrays import scratch_array, write_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import count_rows, iterate_table, part_path, read_table, write_table
 
 MOST_CLASSES: Final = 64  # that a sample is taken from: of thousands of classes each would have but an image or none

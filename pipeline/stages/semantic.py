@@ -13,7 +13,8 @@ from pipeline.evidence_tables import SEMANTIC
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.stages.text_vectors import built_in_encoder, make_text_vectors
 from pipeline.storage.arrays import Array, ArrayShards, open_array
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-semantic"

@@ -21,7 +21,8 @@ from pipeline.stages.classes import ClassOrder
 from pipeline.stages.population import TRAIN, check_one_catalogue, read_population
 from pipeline.stages.verdicts import current_verdicts
 from pipeline.storage.arrays import blocks
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import iterate_table, part_path, read_table, write_table
 
 STAGE: Final = "settled"

@@ -13,7 +13,8 @@ from pipeline.evaluation import Judged, confusions, join, judge, score
 from pipeline.intervals import Shares, shares_of, sureties
 from pipeline.result_tables import CHAIN, CONFUSIONS, INTERVALS, SUMMARY, TRICKS
 from pipeline.stages.predicted import logits_of
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of, seeded
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of, seeded
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import iterate_table, part_path, write_table
 from pipeline.tricks import Bag, trick_rows
 

@@ -23,8 +23,9 @@ from pipeline.evidence.vocabulary import says_something, vocabulary
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.stages.texts import ListedTexts, make_texts, read_class_words, read_sample, text_hashes
 from pipeline.storage.arrays import scratch_array, write_array
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.buckets import in_buckets
+from pipeline.storage.draft import Draft, Facts
 
 STAGE: Final = "text-vectors"
 CODE_VERSION: Final = "1"

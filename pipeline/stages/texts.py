@@ -17,7 +17,8 @@ from pandas.util import hash_array
 from pipeline.evidence.keyword import count_texts
 from pipeline.evidence.vocabulary import ClassWords, Vocabulary
 from pipeline.evidence.words import join_fields
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import ROW_GROUP_ROWS, count_rows, part_path, read_rows, read_table, write_table
 
 STAGE: Final = "texts"

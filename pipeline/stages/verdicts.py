@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from pipeline.export.spreadsheet import publish_csv
 from pipeline.records import VERDICTS
 from pipeline.stages.verdict_words import ClassNames, Verdict, VerdictError
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, NotMadeError, Store, identity
+from pipeline.storage.artifacts import WHOLE, Artifact, NotMadeError, Store, identity
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.locks import exclusive
 from pipeline.storage.rows import find_rows, take_rows
 from pipeline.storage.spreadsheet import Line, read_lines

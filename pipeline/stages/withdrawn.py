@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.records import WITHDRAWN
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, NotMadeError, Store, identity
+from pipeline.storage.artifacts import WHOLE, Artifact, NotMadeError, Store, identity
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.locks import exclusive
 from pipeline.storage.rows import find_rows, take_rows
 from pipeline.storage.spreadsheet import Line, read_lines

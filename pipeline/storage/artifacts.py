@@ -22,11 +22,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.measure import MemorySampler
-from pipeline.storage.atomic import checksum, remove_temporaries
+from pipeline.storage.atomic import remove_temporaries
 from pipeline.storage.documents import DOCUMENTS, change_document
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.locks import exclusive, in_turn
 from pipeline.storage.room import explained
 from pipeline.storage.sealed import publish_sealed, read_sealed
@@ -37,8 +37,6 @@ FORMAT = 1
 ARTIFACT = "artifact.json"
 WHOLE = "all"  # the partition of a stage that has no partitions
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}")
-
-Facts = dict[str, Any]
 
 
 class NotMadeError(LookupError):
@@ -78,48 +76,6 @@ class Artifact:
     def table(self, name: str) -> Path:
         """The folder of one of its tables or arrays, fetched first where the store is shared and it is not here."""
         return fetched(self.folder, name)
-
-
-class Draft:
-    """An artifact being made. Shards recorded here survive a kill; the next attempt finds them finished."""
-
-    def __init__(self, folder: Path) -> None:
-        """Take up the work in `folder`, where an earlier attempt may have left finished shards.
-
-        Worker processes may each hold a Draft of the same folder, as long as no two finish the same shard.
-        """
-        self.folder = folder
-        (folder / "ledger").mkdir(parents=True, exist_ok=True)
-
-    def table(self, name: str) -> Path:
-        """The folder to write one table's or array's parts to."""
-        path = self.folder / name
-        path.mkdir(exist_ok=True)
-        return path
-
-    def finished(self, shard: int) -> Facts | None:
-        """The facts of a shard that an earlier attempt finished, or None where it is still to do."""
-        path = self._ledger(shard)
-        if not path.exists():
-            return None
-        facts: Facts = read_sealed(path)["facts"]
-        return facts
-
-    def finish(self, shard: int, files: Mapping[Path, int], facts: Facts | None = None) -> None:
-        """Record a shard as done. `files`: published path -> row count. Nothing of the shard may be written later."""
-        records = {
-            str(path.relative_to(self.folder)): {"rows": rows, "bytes": path.stat().st_size, "sha256": checksum(path)}
-            for path, rows in files.items()
-        }
-        publish_sealed(self._ledger(shard), {"files": records, "facts": facts or {}})
-
-    def files(self) -> dict[str, Any]:
-        """Records of every file of every finished shard."""
-        ledger = sorted((self.folder / "ledger").glob("*.json"))
-        return {name: record for path in ledger for name, record in read_sealed(path)["files"].items()}
-
-    def _ledger(self, shard: int) -> Path:
-        return self.folder / "ledger" / f"{shard:05d}.json"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import Artifact, Store
+from pipeline.storage.draft import Draft, Facts
 
 
 class Aside(Store):

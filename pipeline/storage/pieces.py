@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, NotMadeError, Store
+from pipeline.storage.artifacts import WHOLE, Artifact, NotMadeError, Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, read_part
 
 LOOKED_AT: Final = 3  # artifacts of a stage, the current one and the latest others

@@ -14,7 +14,8 @@ from assets.settings import Settings
 from assets.training import baseline_model, baseline_models, kept_baseline
 from models.features import FeaturesSettings
 from pipeline.stages.classes import current_features
-from pipeline.storage.artifacts import Draft, Facts, Store
+from pipeline.storage.artifacts import Store
+from pipeline.storage.draft import Draft, Facts
 
 RETRAIN, KEEP = Settings(), Settings(features=FeaturesSettings(baseline="keep"))
 

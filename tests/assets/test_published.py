@@ -8,7 +8,8 @@ from assets.published import Trained, bag_of, published_tables
 from assets.recipes import RECIPES
 from assets.settings import settings_of
 from pipeline.stages.ensemble import ENSEMBLES
-from pipeline.storage.artifacts import Draft, Facts, Store, identity
+from pipeline.storage.artifacts import Store, identity
+from pipeline.storage.draft import Draft, Facts
 
 #: The slides' tables of more than the recipes' own figures, in percent.
 NETWORKS = {"ResNet-50 (baseline)": 73.6, "SE-ResNet-50": 73.12, "ResNet-152": 76.61, "ResNet-200": 76.25}

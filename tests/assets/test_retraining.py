@@ -18,7 +18,8 @@ from assets.settings import Settings
 from models.features import FeaturesSettings
 from pipeline.records import RETRAINING
 from pipeline.stages.listing import Crawl
-from pipeline.storage.artifacts import WHOLE, Draft, Facts, Store
+from pipeline.storage.artifacts import WHOLE, Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 NIGHT = datetime(2030, 1, 5, 3, tzinfo=UTC)

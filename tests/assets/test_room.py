@@ -9,7 +9,8 @@ import pytest
 
 from assets.room import needed_bytes, require_room
 from assets.settings import Settings
-from pipeline.storage.artifacts import Draft, Facts, Store
+from pipeline.storage.artifacts import Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.room import NoRoomError
 
 

@@ -15,7 +15,8 @@ from pipeline.export.source import ExportSource
 from pipeline.records import MANIFEST
 from pipeline.stages.images import make_images
 from pipeline.stages.listing import Crawl, make_listing, picture_files
-from pipeline.storage.artifacts import Draft, Facts, Store, identity
+from pipeline.storage.artifacts import Store, identity
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, read_table, write_table
 from tests.crawl.pictures import encoded, photo
 from tests.crawl.tiny import write

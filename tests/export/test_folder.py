@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.export.folder import publish_folder
 from pipeline.export.formats import make_export
-from pipeline.storage.artifacts import Draft, Facts
 from pipeline.storage.atomic import publish_bytes
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.locks import BusyError
 from tests.export.export_store import Made
 

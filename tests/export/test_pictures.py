@@ -14,7 +14,7 @@ from timm.data.dataset_factory import create_dataset
 from pipeline.crawl.settings import CrawlSettings
 from pipeline.export import huggingface, pictures
 from pipeline.export.formats import make_export, steps
-from pipeline.storage.artifacts import Draft
+from pipeline.storage.draft import Draft
 from tests.crawl.tiny import tar
 from tests.export.export_store import Made, picture
 

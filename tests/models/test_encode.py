@@ -14,7 +14,7 @@ from models.specification import EncodingJob, Output
 from models.worker import run_encoding
 from pipeline.result_tables import predictions
 from pipeline.storage.arrays import open_array
-from pipeline.storage.artifacts import Draft
+from pipeline.storage.draft import Draft
 from pipeline.storage.tables import read_table
 from tests.models.conftest import CLASSES, TinyCrawl
 

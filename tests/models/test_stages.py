@@ -18,7 +18,8 @@ from models.stages import Trainer
 from models.worker import run_encoding, run_training
 from pipeline.result_tables import MARGINS
 from pipeline.storage.arrays import ArrayShards
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity, inputs_of
+from pipeline.storage.artifacts import Artifact, Store, identity, inputs_of
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import read_table, write_table
 from tests.models.conftest import CLASSES, SETTINGS, TinyCrawl
 

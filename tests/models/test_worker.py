@@ -20,7 +20,7 @@ from models.train import NonFiniteLossError, StoppedError
 from models.worker import run_encoding, run_training
 from pipeline.result_tables import CURVE, MARGINS
 from pipeline.storage.arrays import ArrayShards
-from pipeline.storage.artifacts import Draft
+from pipeline.storage.draft import Draft
 from pipeline.storage.tables import read_table
 from tests.models.conftest import CLASSES, SETTINGS, TinyCrawl
 

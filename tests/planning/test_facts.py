@@ -8,7 +8,8 @@ from pipeline.planning.facts import facts_of, whole
 from pipeline.planning.figures import Machine
 from pipeline.planning.kept import keep_calibration, keep_plan, kept_calibration, kept_plan
 from pipeline.planning.plan import Row
-from pipeline.storage.artifacts import Draft, Facts, Store
+from pipeline.storage.artifacts import Store
+from pipeline.storage.draft import Draft, Facts
 
 ROWS = [
     Row(stage="manifest", partitions=("a", "b"), seconds=3.0, disk=10.0, memory_mb=5.0),

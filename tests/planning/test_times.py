@@ -8,7 +8,8 @@ from pipeline.planning.figures import Machine
 from pipeline.planning.kept import keep_plan
 from pipeline.planning.plan import Row
 from pipeline.planning.times import Times, times_of
-from pipeline.storage.artifacts import Artifact, Facts, Store
+from pipeline.storage.artifacts import Artifact, Store
+from pipeline.storage.draft import Facts
 from pipeline.storage.work import add_work
 
 MACHINE = Machine(name="here", cores=2, memory_gb=8, disk_gb=10, disk_mb_s=100, gpus=0)

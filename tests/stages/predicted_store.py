@@ -8,7 +8,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.result_tables import predictions
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store, identity
+from pipeline.storage.artifacts import Artifact, Store, identity
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 

@@ -17,7 +17,8 @@ from pipeline.result_tables import CURVE, predictions
 from pipeline.stages.report import ReportSettings, make_report, report_page
 from pipeline.stages.summary import make_summary
 from pipeline.storage.arrays import write_array
-from pipeline.storage.artifacts import Draft, Facts, Store, seeded
+from pipeline.storage.artifacts import Store, seeded
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import write_table
 
 RECIPES = ["baseline", "weighed"]

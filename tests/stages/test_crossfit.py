@@ -11,7 +11,8 @@ import pytest
 from pipeline.evidence.alignment import Moments, align
 from pipeline.stages.crossfit import FOLD_STAGE, fold_partition, make_crossfit_features
 from pipeline.storage.arrays import ArrayShards, write_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import Artifact, Store
+from pipeline.storage.draft import Draft, Facts
 from tests.stages.tiny_store import add_model, two_crawls
 
 CRAWLS = ("a", "bb")

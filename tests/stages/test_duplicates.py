@@ -21,7 +21,8 @@ from pipeline.stages import classes, doubles
 from pipeline.stages.duplicates import make_duplicates
 from pipeline.storage import arrays, buckets
 from pipeline.storage.arrays import write_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import Artifact, Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_paths, read_table, write_table
 
 SHARD_ROWS = 4

@@ -17,7 +17,8 @@ from pipeline.crawl.files import CrawlFiles
 from pipeline.records import IMAGES, LISTING, LOCATIONS
 from pipeline.stages.images import make_images
 from pipeline.storage.arrays import open_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import Artifact, Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import read_table, write_table
 from tests.crawl.pictures import encoded, photo
 

@@ -11,7 +11,8 @@ from pipeline.evidence_tables import RANK
 from pipeline.records import LISTING
 from pipeline.stages import classes
 from pipeline.stages.rank import make_rank
-from pipeline.storage.artifacts import Draft, Facts, Store
+from pipeline.storage.artifacts import Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, part_paths, read_table, write_table
 from tests.stages.tiny_store import two_crawls
 

@@ -11,7 +11,8 @@ from pipeline.evidence_tables import CLASS_TRUST
 from pipeline.records import MANIFEST
 from pipeline.retraining import RetrainingSettings
 from pipeline.stages.retraining import last_trainings, make_retraining
-from pipeline.storage.artifacts import Draft, Facts, Store
+from pipeline.storage.artifacts import Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, read_table, write_table
 from tests.stages.tiny_store import Picture, add_crawl
 

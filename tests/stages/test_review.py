@@ -17,7 +17,8 @@ from pipeline.stages.review_files import COLUMNS, PAGE, SHEET
 from pipeline.stages.settled import make_settled
 from pipeline.stages.verdicts import take_verdicts
 from pipeline.storage.arrays import write_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts, NotMadeError, Store
+from pipeline.storage.artifacts import Artifact, NotMadeError, Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import read_table
 from tests.policy.tables import part
 from tests.stages.tiny_store import Picture, add_crawl, add_evidence

@@ -8,7 +8,8 @@ import pytest
 from pipeline.evidence.vocabulary import ClassWords, vocabulary
 from pipeline.stages import texts as stage
 from pipeline.stages.texts import ListedTexts, make_texts, read_class_words, read_frequencies, read_sample
-from pipeline.storage.artifacts import Draft, Store
+from pipeline.storage.artifacts import Store
+from pipeline.storage.draft import Draft
 from tests.stages.text_store import Told, add_texts
 
 CLASSES = [ClassWords(["rose", "rosa"], "a flower with petals", ("plant",)), ClassWords(["car"])]

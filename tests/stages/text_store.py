@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from pipeline.evidence.vocabulary import ClassWords
 from pipeline.records import CLASSES, IMAGES, LISTING
-from pipeline.storage.artifacts import Draft, Facts, Store, identity
+from pipeline.storage.artifacts import Store, identity
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 

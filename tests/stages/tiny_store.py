@@ -14,7 +14,8 @@ from pipeline.records import CLASSES, IMAGES, LISTING, QUERIES
 from pipeline.result_tables import MARGINS
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.storage.arrays import write_array
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, Store, identity
+from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 

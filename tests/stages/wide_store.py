@@ -13,7 +13,8 @@ from pipeline.records import CLASSES, IMAGES, LISTING, MANIFEST
 from pipeline.result_tables import predictions
 from pipeline.stages.summary import make_summary
 from pipeline.storage.arrays import write_array
-from pipeline.storage.artifacts import WHOLE, Draft, Facts, Store, seeded
+from pipeline.storage.artifacts import WHOLE, Store, seeded
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 EACH = 3  # training images of a class; one more is for testing

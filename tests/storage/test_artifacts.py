@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.storage.artifacts import WHOLE, Artifact, Draft, Facts, NotMadeError, Store, identity
+from pipeline.storage.artifacts import WHOLE, Artifact, NotMadeError, Store, identity
 from pipeline.storage.atomic import publish_bytes
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.locks import BusyError, exclusive
 
 

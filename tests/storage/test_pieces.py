@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.storage.artifacts import WHOLE, Draft, Facts, Store
+from pipeline.storage.artifacts import WHOLE, Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.pieces import EarlierPieces, digest_of, named
 from pipeline.storage.tables import part_path, write_table
 

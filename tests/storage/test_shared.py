@@ -8,10 +8,11 @@ import pytest
 from rich.console import Console
 
 from assets.share import share
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.aside import Aside
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.documents import change_document, read_document
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.repair import drop_damaged
 from pipeline.storage.shared import Shared, absent
 from pipeline.storage.tables import read_table, write_table

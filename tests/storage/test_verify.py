@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 
 from pipeline.storage.arrays import write_array
-from pipeline.storage.artifacts import Artifact, Draft, Facts, Store
+from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.atomic import publish_bytes
 from pipeline.storage.documents import change_document, read_document
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.repair import drop_damaged
 from pipeline.storage.sealed import DamagedError
 from pipeline.storage.tables import part_path, write_table
