@@ -86,8 +86,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         user = {"user": "nobody", "group": "nogroup", "extra_groups": []}
         shutil.chown(folder, "nobody")
-        for parent in list(folder.parents)[:2]:
-            parent.chmod(parent.stat().st_mode | 0o011)  # to be passed through, not read
+        for parent in folder.parents:
+            if parent.name.startswith(("pytest-", "popen-")):  # of pytest, and of its processes
+                parent.chmod(parent.stat().st_mode | 0o011)  # to be passed through, not read
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
