@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pytest
 
 from assets.demo import findings
 from pipeline.records import LISTING
@@ -63,6 +64,7 @@ def test_a_second_run_computes_nothing(small_run: SmallRun) -> None:
     assert "0 stages computed" in said
 
 
+@pytest.mark.slow
 def test_another_k_redoes_clusters_and_what_hangs_on_them(small_run: SmallRun) -> None:
     settings = small_run.folder / "winnow.toml"
     text = settings.read_text()
@@ -118,6 +120,7 @@ def test_the_demo_says_what_the_weights_found(small_run: SmallRun) -> None:
     assert 0.2 < wrong / images < 0.4
 
 
+@pytest.mark.slow
 def test_a_student_is_trained_after_its_teacher(small_run: SmallRun) -> None:
     """The teacher stands from before, so nothing but the student is trained; it is scored as other recipes are."""
     before = small_run.work()
