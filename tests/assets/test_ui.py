@@ -128,6 +128,7 @@ def test_an_asset_shows_rows_columns_checks_and_a_picture(page: Page, address: s
     shoot(page, "checks")
 
 
+@pytest.mark.slow
 def test_a_recipe_is_made_by_clicking(page: Page, address: str, small_run: SmallRun) -> None:
     before = small_run.work()
     click_recipe(page, address, "manifest", "class-reweight")

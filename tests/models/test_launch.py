@@ -67,6 +67,7 @@ class Killer:
 
 
 @pytest.mark.usefixtures("one_core")
+@pytest.mark.slow
 def test_a_killed_process_is_made_up_for(trained: Path, make_job: Callable[..., TrainingJob], tmp_path: Path) -> None:
     """With a checkpoint after every batch: the same launch ends with the undisturbed weights."""
     job, path = make_job(tmp_path / "out", checkpoint_seconds=0), tmp_path / "job.json"
@@ -156,6 +157,7 @@ def test_a_job_that_fails_says_why(make_job: Callable[..., TrainingJob], tmp_pat
     assert members(path) == []
 
 
+@pytest.mark.slow
 def test_workers_end_when_torchrun_is_killed(make_job: Callable[..., TrainingJob], tmp_path: Path) -> None:
     """No torchrun can end its workers then: they notice by themselves, and save where they stand."""
     job, path = make_job(tmp_path / "out", settings=LONG), tmp_path / "job.json"
