@@ -34,7 +34,7 @@ def failure_notices(context: dg.RunFailureSensorContext) -> dg.SkipReason | None
 
 
 def notice(context: dg.RunFailureSensorContext) -> dict[str, Any]:
-    """What is told of a run: which, of what, where it failed and the first line of the error; no settings, no paths."""
+    """What is told of a run: which, of what, where it failed and the first line of the error, which may name a file."""
     run = context.dagster_run
     failed = context.get_step_failure_events()
     told = failed[0].step_failure_data.error if failed else context.failure_event.job_failure_data.error

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from assets.automation import JUDGED
 from assets.ensembles import member_names
-from assets.metadata import Outcome, columns, figures, result
+from assets.metadata import Outcome, columns, figures, markdown, result
 from assets.recipes import BASELINE, teachers_first
 from assets.resources import StoreResource, recorded_crawls
 from assets.retries import patient
@@ -63,9 +63,9 @@ def retraining(store: StoreResource) -> Outcome:
     """Whether to train each recipe again: how much is new since its last training, how far its classes have moved."""
     artifact = judge_retraining(store.open(), store.settings(), store.crawls())
     rows = read_table(artifact.table(STAGE)).to_pylist()
-    lines = [f"| {row['recipe']} | {'yes' if row['asked'] else 'no'} | {row['why']} |" for row in rows]
-    table = dg.MetadataValue.md("\n".join(["| recipe | train again | why |", "| --- | --- | --- |", *lines]))
-    return result(artifact, figures(artifact, len(rows)) | {"decisions": table})
+    lines = [(row["recipe"], "yes" if row["asked"] else "no", row["why"]) for row in rows]
+    table = markdown(("recipe", "train again", "why"), lines)
+    return result(artifact, figures(artifact, len(rows)) | {"decisions": dg.MetadataValue.md(table)})
 
 
 train = dg.define_asset_job(

@@ -27,10 +27,21 @@ from pipeline.planning.figures import CrawlFigures, Machine
 from pipeline.planning.plan import GB, Planner, Row, described, gpu_hours, total_seconds
 from pipeline.stages.classes import SHARD_IMAGES
 from pipeline.storage.artifacts import Store
+from pipeline.storage.sealed import sealed
 
 CLASS_IMAGES: Final = 3200  # in the mean: WebVision 2.0's 16 million of 5,000 classes
 POPULATION_BYTES: Final = 30  # an image, of the numeric columns that stages after decoding work on (scratch files)
-RECORD_BYTES: Final = 400  # of a finished shard in a ledger, about
+_FILES: Final = ("images/part-00000.parquet", "pixels/part-00000.npy")
+#: Of a finished shard of images in its ledger.
+RECORD_BYTES: Final = len(
+    sealed(
+        {
+            "files": {name: {"rows": 1000, "bytes": 10**8, "sha256": "0" * 64} for name in _FILES},
+            "facts": {"listed": 1000, "usable": 1000, "reasons": {"broken": 1}},
+        },
+        1,
+    )
+)
 Told = list[dict[str, Any]]
 
 

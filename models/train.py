@@ -139,7 +139,8 @@ def _gradients(training: Training, batch: Batch, step: int) -> Tensor:
     runs out, all that the step has done is undone and done in smaller pieces: the step is the one that `accumulate`
     would have asked for. Only a process alone can do so: others would wait for its gradients of the first attempt.
     """
-    buffers = list(training.network.buffers())
+    alone = training.gang.processes == 1
+    buffers = list(training.network.buffers()) if alone else []
     before = [buffer.clone() for buffer in buffers]
     own = len(batch.image_id)
     while True:
@@ -152,7 +153,7 @@ def _gradients(training: Training, batch: Batch, step: int) -> Tensor:
         try:
             return _of_pieces(training, list(batch.cut(pieces)))
         except torch.OutOfMemoryError as error:
-            if training.gang.processes > 1:
+            if not alone:
                 error.add_note(REMEDY)
                 raise
             training.room.halve(-(-own // pieces), error)

@@ -59,6 +59,14 @@ def _learn(children: Sequence[bytes], parents: list[bytes], known: set[str], out
             parents.append(child)
 
 
+def count_outcomes(tally: Tally, half: str, outcomes: Sequence[Outcome], seen: set[tuple[str, str]]) -> None:
+    """A try for each outcome, which none may end as dead, and what the table tells of it."""
+    for outcome in outcomes:
+        with tally.attempt(half):
+            hold(outcome[0] != "dead", f"the run ended: {outcome[1]}")
+            count_outcome(tally, half, outcome, seen)
+
+
 def count_outcome(tally: Tally, half: str, outcome: Outcome, seen: set[tuple[str, str]]) -> None:
     """Add one outcome to what the table tells."""
     good = outcome[0] in {"usable", "read"}
@@ -91,10 +99,7 @@ def fuzz_pictures(work: Path, tries: int, seed: int, workers: int = 1) -> Iterat
             for half, children, learn in breed(files, BYTES, tries // len(sound), [seed, number]):
                 outcomes = _decoded(pool, work / "pack", children, limits)
                 learn(outcomes)
-                for outcome in outcomes:
-                    with tally.attempt(half):
-                        hold(outcome[0] != "dead", f"the run ended: {outcome[1]}")
-                        count_outcome(tally, half, outcome, seen)
+                count_outcomes(tally, half, outcomes, seen)
             yield tally
     yield limits
 

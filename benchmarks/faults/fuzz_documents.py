@@ -11,10 +11,10 @@ from typing import Final, NoReturn
 
 import psutil
 
-from benchmarks.faults.fuzz import Outcome, breed, count_outcome
+from benchmarks.faults.fuzz import Outcome, breed, count_outcomes
 from benchmarks.faults.mutate import BYTES, DOCUMENTS
 from benchmarks.faults.seeds import documents
-from benchmarks.faults.tally import Tally, hold
+from benchmarks.faults.tally import Tally
 from pipeline.crawl.catalogue import class_table, named_by_labels, read_names
 from pipeline.crawl.detect import contents, detect
 from pipeline.crawl.rows import CrawlError, record_batches, text_batches
@@ -56,10 +56,7 @@ def fuzz_documents(work: Path, tries: int, seed: int) -> Iterator[Tally]:
         for half, children, learn in breed(files, changes, tries // len(sound), [seed, 100 + number]):
             outcomes = read_all(folder, folder / _PLACES[kind], children)
             learn(outcomes)
-            for outcome in outcomes:
-                with tally.attempt(half):
-                    hold(outcome[0] != "dead", f"the run ended: {outcome[1]}")
-                    count_outcome(tally, half, outcome, seen)
+            count_outcomes(tally, half, outcomes, seen)
         yield tally
 
 

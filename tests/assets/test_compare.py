@@ -20,7 +20,12 @@ CRAWLS = ["a", "bb"]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    made = two_crawls(tmp_path / "store")
+    return two_manifests(tmp_path / "store")
+
+
+def two_manifests(root: Path) -> Store:
+    """A store with the manifests of baseline and class-reweight over two crawls."""
+    made = two_crawls(root)
     paint(made, 8)
     add_evidence(made, CRAWLS, "duplicates")
     make(made, "baseline", "class-reweight")

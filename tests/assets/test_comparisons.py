@@ -13,19 +13,14 @@ from assets.partitions import tell_recipes
 from assets.progress import TerminalProgress
 from assets.resources import StoreResource
 from pipeline.storage.artifacts import NotMadeError, Store
-from tests.assets.test_compare import CRAWLS, make, paint
-from tests.stages.tiny_store import add_evidence, two_crawls
+from tests.assets.test_compare import two_manifests
 
 Compare = Callable[[str | None], dict[str, Any]]
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    made = two_crawls(tmp_path / "store")
-    paint(made, 8)
-    add_evidence(made, CRAWLS, "duplicates")
-    make(made, "baseline", "class-reweight")
-    return made
+    return two_manifests(tmp_path / "store")
 
 
 @pytest.fixture

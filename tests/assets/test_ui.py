@@ -1,13 +1,7 @@
 """The Dagster UI as a person uses it: in a real headless browser, a recipe materialised by clicking."""
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +9,8 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from benchmarks.ui_speed import served
+from pipeline.storage.artifacts import Store
 from tests.assets.conftest import ROOT, SmallRun
 
 CHROMIUM = shutil.which("chromium")
@@ -44,37 +40,11 @@ def until(ready: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.5)
 
 
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/server_info", timeout=5) as reply:  # noqa: S310 - our own server
-            return bool(reply.status == 200)
-    except OSError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def address(small_run: SmallRun) -> Iterator[str]:
     """`winnow ui` over the small run's store."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "assets.cli", "ui", "--store", str(small_run.store), "--port", str(port)],
-        cwd=small_run.folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        until(lambda: answers(f"http://127.0.0.1:{port}"), 120, "the start of the UI")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGINT)
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
+    with served(Store(small_run.store)) as (address, _):
+        yield address
 
 
 @pytest.fixture
