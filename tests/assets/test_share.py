@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -11,6 +12,7 @@ from pipeline.demo.noise import DemoSettings
 from pipeline.stages.withdrawn import withdrawn_rows
 from pipeline.storage.artifacts import Store
 from pipeline.storage.shared import Shared
+from pipeline.storage.tables import read_table
 from tests.assets.conftest import SETTINGS, SmallRun
 from tests.assets.test_withdraw import CRAWL, A, add
 from tests.storage.s3 import s3_server
@@ -19,14 +21,23 @@ QUIET = Console(quiet=True)
 
 
 def contents(store: Path) -> dict[str, bytes]:
-    """Every file of every artifact, but the pages that tell how long things took and where the store lies."""
+    """Every file of every artifact, but what tells how long things took: curves, records of models, and the pages."""
     files = sorted(path for path in (store / "artifacts").rglob("*") if path.is_file())
-    told = {
-        str(path.relative_to(store / "artifacts")): path
-        for path in files
-        if path.name not in ("shared.json", "absent.json")
-    }
-    return {name: path.read_bytes() for name, path in told.items() if not name.startswith("report/")}
+    told = {path.relative_to(store / "artifacts"): path for path in files}
+    return {str(name): path.read_bytes() for name, path in told.items() if not _timed(name)}
+
+
+def _timed(name: Path) -> bool:
+    if name.name in {"shared.json", "absent.json"} or name.parts[0] == "report":
+        return True
+    return name.parts[0] == "model" and ("curve" in name.parts or name.suffix == ".json")
+
+
+def curves(store: Path) -> list[pa.Table]:
+    """The curves of all models, without the seconds."""
+    made = Store(store)
+    tables = (read_table(made.current("model", each).table("curve")) for each in made.partitions("model"))
+    return [table.drop_columns(["seconds"]) for table in tables]
 
 
 @pytest.mark.slow
@@ -47,6 +58,7 @@ def test_a_shared_store_holds_the_same_bytes(tmp_path: Path) -> None:
         told = second.run()
         assert "0 stages computed" in told, told
         assert contents(first.store) == contents(alone.store)
+        assert curves(first.store) == curves(alone.store)
         for recipe in ("baseline", "kmeans-size"):
             for stage, partition, table in (
                 ("manifest", recipe, "manifest"),
