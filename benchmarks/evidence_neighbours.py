@@ -10,6 +10,7 @@ pictures and of some copies of each, up to 8 bits changed; the peer compares all
 """
 
 import argparse
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.shopcrawl import ROOT, table
 from pipeline.evidence.hashes import block_choices, distinct_pairs, near_pairs
-from pipeline.evidence.neighbours import NeighbourSettings, cell_count, unit_rows
+from pipeline.evidence.neighbours import NeighbourSettings, unit_rows
 from pipeline.evidence.same_picture import same_picture, thumbnails
 from pipeline.measure import MemorySampler
 from pipeline.stages.classes import ClassOrder
@@ -99,7 +100,7 @@ def _search(search: Search) -> float:
 def _cells_of_faiss(units: Floats, k: int, wanted: float) -> float:
     """Seconds of faiss's inverted lists, training and all queries, once they find as many true neighbours."""
     n, d = len(units), units.shape[1]
-    index: Any = faiss.index_factory(d, f"IVF{cell_count(n)},Flat", faiss.METRIC_INNER_PRODUCT)
+    index: Any = faiss.index_factory(d, f"IVF{2 * math.isqrt(n)},Flat", faiss.METRIC_INNER_PRODUCT)
 
     def fill() -> None:
         index.train(units)

@@ -1,11 +1,12 @@
 """The labels of the most similar images of all classes: a wrong label stands out among images it does not belong to.
 
-k-nearest-neighbour label agreement as in "Deep k-NN for Noisy Labels" (Bahri, Jiang and Gupta, 2020); inverted lists
-(IVF) for large crawls as in "Billion-scale similarity search with GPUs" (Johnson, Douze and Jegou, 2019).
+k-nearest-neighbour label agreement as in "Deep k-NN for Noisy Labels" (Bahri, Jiang and Gupta, 2020). Large crawls are
+searched by cells: `pipeline.evidence.cells`.
 """
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.integer[Any]]
-KMEANS_ITERATIONS = 6  # cells need not be perfect: what lies near their borders is searched from both sides
-POINTS_PER_CELL = 64  # that the centres are trained on
 SPARE = 16  # doubles that an image may have among its nearest before it has to be compared a second time
-COVERED = (
-    0.95  # of the cells that the images of a block ask for: the few that one or two ask for cost as much as others
-)
 _CROWDED_ROWS = 128  # compared a second time at once
 
 
@@ -31,8 +27,8 @@ class NeighbourSettings:
     k: int = 15
     #: up to so many images every pair is compared; above, images are compared with those of the cells nearest to them
     exact_images: int = 20_000
-    #: cells nearest to an image that are searched for it, at least 1; all its cell's images share their searches
-    probes: int = 8
+    #: cells nearest to an image that are searched for it, at least 1; a cell holds some 128 images
+    probes: int = 32
     #: of the sample that the cells are made from
     seed: int = 0
 
@@ -52,7 +48,7 @@ def unit_rows(features: npt.NDArray[np.floating[Any]]) -> tuple[Floats, npt.NDAr
     Returns:
         (n, d) float32, 0 where there is no direction; (n,).
     """
-    rows = _single(features)
+    rows = single(features)
     with np.errstate(over="ignore", invalid="ignore"):
         length = np.sqrt(np.einsum("nd,nd->n", rows, rows))
     known = np.isfinite(length) & (length > 0)
@@ -61,8 +57,12 @@ def unit_rows(features: npt.NDArray[np.floating[Any]]) -> tuple[Floats, npt.NDAr
     return rows, known
 
 
-def _single(features: npt.NDArray[np.floating[Any]]) -> Floats:
-    """A copy as float32."""
+def single(features: npt.NDArray[np.floating[Any]]) -> Floats:
+    """A copy as float32.
+
+    Args:
+        features: (n, d); float16 is the quickest.
+    """
     if features.dtype != np.float16 or not features.size:
         return features.astype(np.float32)
     import torch  # noqa: PLC0415 - a second that the command line should not pay
@@ -88,21 +88,44 @@ def nearest(queries: Floats, candidates: Floats, groups: tuple[Integers, Integer
         (q, k) positions among the candidates, most similar first, equal ones by position, -1 where there are too few;
         (q, k) cosines, NaN there.
     """
-    found = np.full((len(queries), k), -1, np.int64)
-    cosine = np.full((len(queries), k), np.nan, np.float32)
-    few, best = min(k + SPARE, len(candidates)), min(k, len(candidates))
-    if best == 0 or len(queries) == 0:
-        return found, cosine
-    value, at = most_similar(queries, candidates, few, _accelerator())
-    value[groups[0][:, None] == groups[1][at]] = -np.inf
-    found[:, :best], cosine[:, :best] = _best(value, at, best)
-    crowded = np.flatnonzero(found[:, best - 1] < 0) if few < len(candidates) else np.zeros(0, np.int64)
+    if min(len(queries), len(candidates)) == 0:
+        return np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), np.nan, np.float32)
+
+    def double(rows: slice | Integers, columns: Integers) -> npt.NDArray[np.bool_]:
+        return np.asarray(groups[0][rows, None] == groups[1][columns])
+
+    first = most_similar(queries, candidates, min(k + SPARE, len(candidates)), _accelerator())
+    return without_doubles(first, lambda rows: queries[rows] @ candidates.T, double, k)
+
+
+def without_doubles(
+    first: tuple[Floats, Integers],
+    every: Callable[[Integers], Floats],
+    double: Callable[[slice | Integers, Integers], npt.NDArray[np.bool_]],
+    k: int,
+) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The k largest values of each row that are not its double's, largest first.
+
+    Args:
+        first: (q, f) the largest values of each row and their columns, of k + SPARE columns or all there are; they are
+            written to. Minus infinity is no value.
+        every: the values of all c columns of some rows: asked for where f are too few.
+        double: whether some columns (n, f) of some rows (n,) are their doubles'.
+        k: at least 1.
+
+    Returns:
+        (q, k) columns, equal values by column, -1 where there are too few; (q, k) values, NaN there.
+    """
+    value, at = first
+    value[double(slice(None), at)] = -np.inf
+    found, values = _in_order(value, at, k)
+    crowded = np.flatnonzero(found[:, -1] < 0) if value.shape[1] >= k + SPARE else np.zeros(0, np.int64)
     for start in range(0, len(crowded), _CROWDED_ROWS):
         rows = crowded[start : start + _CROWDED_ROWS]
-        similarity = queries[rows] @ candidates.T
-        similarity[groups[0][rows, None] == groups[1][None, :]] = -np.inf
-        found[rows, :best], cosine[rows, :best] = _best(*_largest(similarity, best), best)
-    return found, cosine
+        own = every(rows).copy()
+        own[double(rows, np.broadcast_to(np.arange(own.shape[1]), own.shape))] = -np.inf
+        found[rows], values[rows] = _in_order(*largest(own, min(k, own.shape[1])), k)
+    return found, values
 
 
 def most_similar(queries: Floats, candidates: Floats, count: int, device: str | None = None) -> tuple[Floats, Integers]:
@@ -115,7 +138,7 @@ def most_similar(queries: Floats, candidates: Floats, count: int, device: str | 
         device: of torch, which then multiplies and selects; None: the processor, without torch.
     """
     if device is None:
-        return _largest(queries @ candidates.T, count)
+        return largest(queries @ candidates.T, count)
     import torch  # noqa: PLC0415 - a second that the command line should not pay
 
     own, others = (torch.from_numpy(rows).to(device) for rows in (queries, candidates))
@@ -130,7 +153,7 @@ def _accelerator() -> str | None:
     return "cuda" if torch.cuda.is_available() else None
 
 
-def _largest(values: Floats, count: int) -> tuple[Floats, Integers]:
+def largest(values: Floats, count: int) -> tuple[Floats, Integers]:
     """The `count` largest of each row and their columns, in no order.
 
     Columns are put into stacks, and only the stacks with the largest peaks are looked into: they hold all that is
@@ -154,12 +177,15 @@ def _columns_of_largest(values: Floats, count: int) -> Integers:
     return np.argpartition(values, first, axis=1)[:, first:]
 
 
-def _best(value: Floats, at: Integers, count: int) -> tuple[Integers, Floats]:
-    """The `count` largest values of each row and where they are, -1 and NaN where they are -inf."""
+def _in_order(value: Floats, at: Integers, count: int) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The `count` largest values of each row and where they are; -1 and NaN where they are -inf, or there are fewer."""
     order = np.lexsort((at, -value), axis=1)[:, :count]
     value, at = np.take_along_axis(value, order, axis=1), np.take_along_axis(at, order, axis=1)
-    missing = value == -np.inf
-    return np.where(missing, -1, at), np.where(missing, np.float32(np.nan), value)
+    found = np.full((len(value), count), -1, np.int64)
+    values = np.full(found.shape, np.nan, np.float32)
+    there = value > -np.inf
+    found[:, : there.shape[1]][there], values[:, : there.shape[1]][there] = at[there], value[there]
+    return found, values
 
 
 @dataclass(frozen=True)
@@ -200,62 +226,3 @@ def agreement(label: Integers, neighbours: Integers, cosine: Floats) -> Agreemen
         neighbour_share=share(np.take_along_axis(votes, best, axis=1)[:, 0]),
         similarity=share(np.nansum(cosine, axis=1, where=present)),
     )
-
-
-def cell_count(images: int) -> int:
-    """Cells for so many images: 2 sqrt(n), where finding the nearest cells costs about what searching them does."""
-    return max(1, 2 * math.isqrt(images))
-
-
-def cell_centres(sample: Floats, cells: int, seed: int) -> Floats:
-    """Centres of cells by spherical k-means.
-
-    Args:
-        sample: (s, d) unit rows, about POINTS_PER_CELL a cell.
-        cells: how many.
-        seed: of the initial centres.
-
-    Returns:
-        (m, d) unit rows, m at most `cells`.
-    """
-    import faiss  # noqa: PLC0415 - half a second that the command line should not pay
-
-    faiss.omp_set_num_threads(1)  # sums would depend on how threads share them out
-    trainer = faiss.Kmeans(
-        sample.shape[1],
-        min(cells, len(sample)),
-        niter=KMEANS_ITERATIONS,
-        seed=seed,
-        spherical=True,
-        min_points_per_centroid=1,
-    )
-    trainer.train(np.ascontiguousarray(sample))
-    return np.asarray(trainer.centroids, np.float32)
-
-
-def nearest_cells(rows: Floats, centres: Floats, probes: int) -> npt.NDArray[np.int32]:
-    """(n, probes) the cells nearest to each row, its own first; fewer columns where there are fewer cells."""
-    probes = min(probes, len(centres))
-    closeness = rows @ centres.T
-    chosen = np.argpartition(closeness, len(centres) - probes, axis=1)[:, len(centres) - probes :]
-    order = np.lexsort((chosen, -np.take_along_axis(closeness, chosen, axis=1)), axis=1)
-    return np.asarray(np.take_along_axis(chosen, order, axis=1), np.int32)
-
-
-def searched_cells(probes: npt.NDArray[np.int32], sizes: Integers, most: int) -> Integers:
-    """The cells that the images of one cell are compared with: nearly all that any of them asks for.
-
-    Args:
-        probes: (q, p) nearest cells of the images.
-        sizes: (m,) images of every cell.
-        most: images in all; the cells most asked for come first, and at least one is searched.
-
-    Returns:
-        Ascending cell numbers, that COVERED of the askings are for.
-    """
-    cell, asked = np.unique(probes, return_counts=True)
-    order = np.lexsort((cell, -asked))
-    before = np.cumsum(asked[order]) - asked[order]
-    chosen = (before < COVERED * probes.size) & (np.cumsum(sizes[cell[order]]) <= most)
-    chosen[0] = True
-    return np.sort(cell[order][chosen])

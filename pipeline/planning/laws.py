@@ -6,14 +6,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.evidence.neighbours import cell_count
+from pipeline.evidence.cells import CELL_IMAGES, GROUPS_ASKED, cell_count, group_count
 from pipeline.planning.figures import Asked, CrawlFigures, Rates
-from pipeline.stages.neighbour_search import HELD_NUMBERS, MOST_CANDIDATES, QUERY_ROWS
+from pipeline.stages.neighbour_search import ASKING_ROWS, MOST_CANDIDATES, QUERY_ROWS
 
 Rows = Callable[[CrawlFigures], float]
 IN_CLASS: Final = ("kmeans", "density", "hdbscan")
 HDBSCAN_PAIR_BYTES: Final = 28  # of memory for each pair of a class's images: 0.7 GB at 5,000 images
-CELLS_SEARCHED: Final = 3  # by the images of one cell together, for each that one of them asks for: an assumption
 VECTOR_BYTES: Final = 14  # of memory for each number of a class's features: as stored, widened, and lifted
 MB: Final = 1e6
 
@@ -61,24 +60,24 @@ def seconds_in_class(
     return np.where(np.asarray(sizes) > 0, np.where(own <= last, inside, beyond), 0.0)
 
 
-def neighbour_products(train: int, dimensions: int, asked: Asked) -> float:
+def neighbour_products(train: int, asked: Asked) -> float:
     """Products of two feature vectors that the search for neighbours makes.
 
-    All pairs up to `exact_images`; above, each image with the centres of all cells, and with what lies in the cells
-    that its block of queries is nearest to, up to what is held in memory.
+    All pairs up to `exact_images`; above, each image with the centres of all groups, with those of the cells in the
+    groups that it asks for, and with what lies in the cells that it asks for, none of them out of reach.
     """
     if train <= asked.exact_images:
         return float(train) ** 2
     cells = cell_count(train)
-    most = min(MOST_CANDIDATES, HELD_NUMBERS // max(dimensions, 1))
-    return train * (cells + min(most, CELLS_SEARCHED * asked.probes * train / cells))
+    groups = group_count(cells)
+    return float(train * (groups + GROUPS_ASKED * cells / groups + min(MOST_CANDIDATES, asked.probes * CELL_IMAGES)))
 
 
 def memory_mb(stage: str, crawl: CrawlFigures, rates: Rates, asked: Asked, workers: int) -> float:
     """Peak memory of a stage: the sample's, and what is known to grow beyond it.
 
-    In a class grow a worker's features and HDBSCAN's pairs of them; in the search for neighbours the candidates that a
-    block of queries is compared with. Columns of all images lie on the disk.
+    In a class grow a worker's features and HDBSCAN's pairs of them; in the search for neighbours a block of queries,
+    with what it is compared with. Columns of all images lie on the disk.
     """
     measured, d = rates.memory_mb.get(stage, 0.0), rates.features
     kind = stage.removeprefix("evidence-")
@@ -86,6 +85,7 @@ def memory_mb(stage: str, crawl: CrawlFigures, rates: Rates, asked: Asked, worke
         pairs = min(crawl.largest_class, asked.square) ** 2 * HDBSCAN_PAIR_BYTES
         return measured + workers * (crawl.largest_class * d * VECTOR_BYTES + pairs) / MB
     if stage == "evidence-neighbours":
-        held = min(crawl.train, MOST_CANDIDATES, HELD_NUMBERS // max(d, 1))
-        return measured + workers * held * (6 * d + 4 * QUERY_ROWS) / MB
+        if crawl.train <= asked.exact_images:
+            return measured + workers * crawl.train * (6 * d + 4 * QUERY_ROWS) / MB
+        return measured + workers * ASKING_ROWS * 4 * (2 * d + MOST_CANDIDATES) / MB
     return measured

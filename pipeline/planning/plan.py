@@ -82,7 +82,7 @@ class Planner:
         if stage.removeprefix("evidence-") in IN_CLASS:
             return self._in_class() / len(IN_CLASS)
         if stage == "evidence-neighbours":
-            return neighbour_products(self.crawl.train, self.rates.features, self.asked) / self.rates.products
+            return neighbour_products(self.crawl.train, self.asked) / self.rates.products
         return 0.0
 
     def _in_class(self) -> float:

@@ -3,7 +3,6 @@
 Everything lies in a scratch folder of the draft, part by part, so that a killed search goes on where it was.
 """
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -14,26 +13,30 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.engine import Workers, map_shards
-from pipeline.evidence.neighbours import (
+from pipeline.evidence.cells import (
     POINTS_PER_CELL,
-    NeighbourSettings,
-    cell_centres,
+    POINTS_PER_CENTRE,
+    Asking,
+    Cells,
+    Lists,
+    Near,
     cell_count,
-    nearest,
-    nearest_cells,
-    searched_cells,
-    unit_rows,
+    centres_of_groups,
+    group_count,
+    nearest_listed,
+    train_centres,
 )
+from pipeline.evidence.neighbours import NeighbourSettings, nearest, single, unit_rows
 from pipeline.evidence.sampling import hashed_sample
 from pipeline.stages.classes import ClassOrder
-from pipeline.storage.arrays import Array, ArrayShards, blocks, open_array, scratch_array, write_array
+from pipeline.storage.arrays import Array, ArrayShards, blocks, finished, open_array, scratch_array, write_array
 from pipeline.storage.buckets import Spill, in_buckets
 
 BLOCK_ROWS = 8192  # features widened at a time
-QUERY_ROWS = 512  # compared with their candidates at a time
-MOST_CANDIDATES = 65_536  # rows that a block of queries is compared with, above `exact_images`
-HELD_NUMBERS = 2**26  # of 4 bytes that those rows may take: with many dimensions they are fewer
-CELL_NUMBERS = 2**23  # products of images and centres of cells, held by a thread
+QUERY_ROWS = 512  # compared with all others at a time, up to `exact_images`
+ASKING_ROWS = 4096  # queries that ask for their cells at a time, above
+MOST_CANDIDATES = 4096  # images that a query is compared with there
+CELL_ROWS = 1024  # of a cell that are asked for at most: of a larger one images evenly spread over it
 TASK_ROWS = 4096  # queries whose neighbours are kept in one file
 RECALL_QUERIES = 256  # images whose neighbours are searched exactly, to know what the cells miss
 
@@ -67,27 +70,27 @@ class Layout:
     rows: npt.NDArray[np.int64]  # (u,) positions in the order of the evidence tables
     starts: npt.NDArray[np.int64]  # (m + 1,) where each cell begins
     features: Array  # (u, d): float32 unit rows where all is compared, else float16 as they came, on the disk
-    probes: Array | None  # int32 (u, p) cells nearest to each; None: there is one cell, and all is compared
+    near: Near | None  # the cells nearest to each; None: there is one cell, and all is compared
 
     @cached_property
-    def sizes(self) -> npt.NDArray[np.int64]:
-        """(m,) images of each cell."""
-        return np.diff(self.starts)
+    def scale(self) -> Array:
+        """(u,) what makes each image's features a unit row, on the disk."""
+        found = scratch_array(self.rows.shape, np.float32)
+        for at in range(0, len(found), BLOCK_ROWS):
+            rows = single(self.features[at : at + BLOCK_ROWS])
+            found[at : at + BLOCK_ROWS] = 1 / np.sqrt(np.einsum("nd,nd->n", rows, rows))
+        return finished(found)
+
+    def units(self, at: slice) -> npt.NDArray[np.float32]:
+        """Some images' unit rows."""
+        rows = single(self.features[at])
+        rows *= self.scale[at, None]
+        return rows
 
     def blocks(self) -> list[range]:
-        """The images in blocks that share their candidates: at most QUERY_ROWS of one cell."""
-        cells = itertools.pairwise(self.starts.tolist())
-        return [range(at, min(at + QUERY_ROWS, stop)) for start, stop in cells for at in range(start, stop, QUERY_ROWS)]
-
-    def candidates(self, block: range) -> npt.NDArray[np.int64]:
-        """What a block is compared with: (c,) positions in the layout."""
-        if self.probes is None:
-            return np.arange(len(self.rows))
-        most = max(1, min(MOST_CANDIDATES, HELD_NUMBERS // max(self.features.shape[1], 1)))
-        cells = searched_cells(self.probes[block.start : block.stop], self.sizes, most)
-        found = np.concatenate([np.arange(self.starts[cell], self.starts[cell + 1]) for cell in cells])
-        # A single cell may be larger than memory allows: then images evenly spread over it stand for it.
-        return found[:: -(-len(found) // most)]
+        """The images in blocks that are searched for together."""
+        count, step = len(self.rows), QUERY_ROWS if self.near is None else ASKING_ROWS
+        return [range(at, min(at + step, count)) for at in range(0, count, step)]
 
 
 def lay_out(search: Search, workers: Workers) -> Layout:
@@ -96,23 +99,12 @@ def lay_out(search: Search, workers: Workers) -> Layout:
         units, known = search.units(slice(None))
         rows = _by_cell(search, np.where(known, 0, -1))
         return Layout(rows, np.array([0, len(rows)]), units[rows], None)
-    done = [search.scratch / f"{name}.npy" for name in ("cells", "probes", "features")]
+    done = [search.scratch / f"{name}.npy" for name in ("cells", "near", "features")]
     if not all(path.exists() for path in done):
         _write_layout(search, workers, done)
-    cells, probes, features = map(open_array, done)
+    cells, near, features = (np.asarray(open_array(path)) for path in done)
     rows = _by_cell(search, cells)
-    return Layout(rows, _starts(cells), features, probes)
-
-
-def _sample(search: Search, rows: npt.NDArray[np.int64]) -> Array:
-    """Those of some images that have a direction, as unit rows on the disk: there are more, the larger the crawl."""
-    found, stop = scratch_array((len(rows), *search.shards.row_shape), np.float32), 0
-    for at in range(0, len(rows), BLOCK_ROWS):
-        units, known = search.units(rows[at : at + BLOCK_ROWS])
-        own = units[known]
-        found[stop : stop + len(own)] = own
-        stop += len(own)
-    return found[:stop]
+    return Layout(rows, _starts(cells), features, Near(near[:, 1:], near[:, 0]))
 
 
 def _starts(cells: Array) -> npt.NDArray[np.int64]:
@@ -125,23 +117,53 @@ def _starts(cells: Array) -> npt.NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(sizes[1:])])
 
 
+def _train(search: Search, workers: Workers) -> Cells:
+    """Centres of the cells, on a sample of the images: first of groups of them, then in each group."""
+    image_id, wanted = search.order.image_id, cell_count(len(search.order))
+    chosen = hashed_sample(image_id, wanted * POINTS_PER_CELL, search.settings.seed)
+    chosen = chosen[np.argsort(image_id[chosen])]  # whatever the order of the crawls
+    few = chosen[:: max(1, len(chosen) // (group_count(wanted) * POINTS_PER_CENTRE))]
+    groups = train_centres(_directed(search, few), group_count(wanted), search.settings.seed)
+    near = np.concatenate(list(map_shards(partial(_group, search, chosen, groups), _spans(len(chosen)), workers)))
+    cells = centres_of_groups(np.bincount(near[near >= 0], minlength=len(groups)), wanted)
+
+    def train(group: int) -> npt.NDArray[np.float32]:
+        own = _directed(search, chosen[near == group])
+        return train_centres(own, int(cells[group]), search.settings.seed) if len(own) else groups[group : group + 1]
+
+    found = list(map_shards(train, range(len(groups)), workers))
+    return Cells(groups, np.cumsum([0, *map(len, found)]), np.concatenate(found))
+
+
+def _directed(search: Search, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Unit rows of those of some images that have a direction."""
+    units, known = search.units(rows)
+    return units[known]
+
+
+def _group(search: Search, rows: npt.NDArray[np.int64], groups: npt.NDArray[np.float32], span: slice) -> Array:
+    """The nearest of some centres to some images, -1 for one without a direction."""
+    units, known = search.units(rows[span])
+    return np.where(known, (units @ groups.T).argmax(axis=1), -1)
+
+
+def _spans(rows: int) -> list[slice]:
+    return [slice(at, min(at + ASKING_ROWS, rows)) for at in range(0, rows, ASKING_ROWS)]
+
+
 def _write_layout(search: Search, workers: Workers, paths: list[Path]) -> None:
-    total, settings = len(search.order), search.settings
-    count = cell_count(total)
-    image_id = search.order.image_id
-    chosen = hashed_sample(image_id, count * POINTS_PER_CELL, settings.seed)
-    centres = cell_centres(_sample(search, chosen[np.argsort(image_id[chosen])]), count, settings.seed)
+    total = len(search.order)
+    centres = _train(search, workers)
     cells = scratch_array((total,), np.int32)
-    probes = scratch_array((total, min(settings.probes, len(centres))), np.int32)
-    step = min(BLOCK_ROWS, max(1, CELL_NUMBERS // count))
+    near = scratch_array((total, 1 + min(search.settings.probes, len(centres.centres))), np.int32)  # reach, cells
 
-    def assign(block: slice) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+    def assign(block: slice) -> tuple[Near, npt.NDArray[np.bool_]]:
         units, known = search.units(block)
-        return nearest_cells(units, centres, settings.probes), known
+        return centres.nearest(units, near.shape[1] - 1), known
 
-    spans = [slice(at, at + step) for at in range(0, total, step)]
-    for block, (near, known) in zip(spans, map_shards(assign, spans, workers), strict=True):
-        probes[block], cells[block] = near, np.where(known, near[:, 0], -1)
+    for block, (told, known) in zip(_spans(total), map_shards(assign, _spans(total), workers), strict=True):
+        near[block, 0], near[block, 1:] = told.reach, told.lists
+        cells[block] = np.where(known, told.lists[:, 0], -1)
     rows = _by_cell(search, cells)
     place = scratch_array((total,), np.int64)
     place[:] = -1
@@ -151,11 +173,11 @@ def _write_layout(search: Search, workers: Workers, paths: list[Path]) -> None:
         stored[:] = cells
     with (
         write_array(paths[2], (len(rows), search.shards.row_shape[0]), np.float16) as features,  # published last
-        write_array(paths[1], (len(rows), probes.shape[1]), np.int32) as asked,
+        write_array(paths[1], (len(rows), near.shape[1]), np.int32) as asked,
     ):
         for block in (slice(at, at + BLOCK_ROWS) for at in range(0, total, BLOCK_ROWS)):
             laid = place[block] >= 0
-            asked[place[block][laid]] = probes[block][laid]
+            asked[place[block][laid]] = near[block][laid]
             features[place[block][laid]] = search.order.gather(search.shards, block)[laid]
 
 
@@ -202,14 +224,16 @@ def _search_task(search: Search, layout: Layout, task: tuple[Path, list[range]])
 
 
 def _search_block(search: Search, layout: Layout, block: range) -> tuple[Array, Array]:
-    queries, candidates = slice(block.start, block.stop), layout.candidates(block)
-    groups = search.group[layout.rows[queries]], search.group[layout.rows[candidates]]
-    if layout.probes is None:
-        own, everything = layout.features[queries], layout.features
+    rows, k = layout.rows, search.settings.k
+    queries = slice(block.start, block.stop)
+    own = search.group[rows[queries]]
+    if layout.near is None:
+        found, cosine = nearest(layout.features[queries], layout.features, (own, search.group[rows]), k)
     else:
-        own, everything = unit_rows(layout.features[queries])[0], unit_rows(layout.features[candidates])[0]
-    found, cosine = nearest(own, everything, groups, search.settings.k)
-    return np.where(found >= 0, layout.rows[candidates[found]], -1), cosine
+        source = Lists(layout.starts, layout.units, CELL_ROWS)
+        asking = Asking(layout.units(queries), layout.near.of(queries), MOST_CANDIDATES)
+        found, cosine = nearest_listed(asking, source, own, lambda at: search.group[rows[at]], k)
+    return np.where(found >= 0, rows[found], -1), cosine
 
 
 def recall(search: Search, layout: Layout, found: npt.NDArray[np.int64]) -> float:

@@ -22,7 +22,7 @@ from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-neighbours"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def make_neighbours(

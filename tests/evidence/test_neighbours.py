@@ -9,11 +9,8 @@ from hypothesis import strategies as st
 from pipeline.evidence.neighbours import (
     NeighbourSettings,
     agreement,
-    cell_centres,
     most_similar,
     nearest,
-    nearest_cells,
-    searched_cells,
     unit_rows,
 )
 
@@ -118,25 +115,6 @@ def test_shares_are_shares_whatever_the_neighbours(n: int, k: int, seed: int) ->
             assert said.neighbour_share[i] == pytest.approx(own.count(said.neighbour_class[i]) / len(own))
         else:
             assert said.neighbour_class[i] == -1
-
-
-def test_the_cells_of_a_row_are_those_with_the_nearest_centres() -> None:
-    rng = np.random.default_rng(1)
-    units, _ = unit_rows(rng.normal(size=(400, 6)))
-    centres = cell_centres(units, 9, seed=0)
-    assert centres.shape == (9, 6)
-    assert np.linalg.norm(centres, axis=1) == pytest.approx(np.ones(9), abs=1e-5)
-    cells = nearest_cells(units, centres, 3)
-    assert np.array_equal(cells, np.argsort(-(units @ centres.T), axis=1, kind="stable")[:, :3])
-    assert nearest_cells(units, centres[:2], 3).shape == (400, 2)
-
-
-def test_cells_most_asked_for_are_searched_as_far_as_memory_goes() -> None:
-    probes = np.array([[4, 1], [4, 2], [4, 1]], np.int32)
-    sizes = np.array([9, 5, 3, 9, 2])
-    assert searched_cells(probes, sizes, 100).tolist() == [1, 2, 4]
-    assert searched_cells(probes, sizes, 7).tolist() == [1, 4]
-    assert searched_cells(probes, sizes, 1).tolist() == [4]  # its own, whatever its size
 
 
 def test_refusals() -> None:

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.planning.figures import Asked, CrawlFigures, Line, Machine, Rates
-from pipeline.planning.laws import CELLS_SEARCHED, IN_CLASS, neighbour_products, seconds_in_class
+from pipeline.planning.laws import IN_CLASS, neighbour_products, seconds_in_class
 from pipeline.planning.plan import Planner, Row, added, described, gpu_hours, total_seconds, warnings
 from pipeline.stages.ensemble import ENSEMBLES
-from pipeline.stages.neighbour_search import MOST_CANDIDATES
 
 CRAWL = CrawlFigures(images=120, train=100, val=20, test=0, class_sizes=(60, 40), text_coverage=0.5)
 ASKED = Asked(
@@ -125,10 +124,12 @@ def test_a_large_class_holds_up_all_others() -> None:
 
 
 def test_neighbours_are_searched_in_cells_above_the_limit() -> None:
-    assert neighbour_products(20_000, 512, ASKED) == 20_000**2
-    cells = 2 * 200
-    assert neighbour_products(40_000, 512, ASKED) == 40_000 * (cells + CELLS_SEARCHED * 8 * 40_000 / cells)
-    assert neighbour_products(10**10, 4, ASKED) == 10**10 * (200_000 + MOST_CANDIDATES)
+    assert neighbour_products(20_000, ASKED) == 20_000**2
+    # 200 cells in 56 groups, of which 16 are asked; 8 cells of 128 images
+    assert neighbour_products(25_600, ASKED) == 25_600 * (56 + 16 * 200 / 56 + 8 * 128)
+    assert neighbour_products(10**10, dataclasses.replace(ASKED, probes=99)) == pytest.approx(
+        10**10 * (2 * 35_355 + 4096), rel=1e-3
+    )
 
 
 def test_line_takes_start_constant_and_slope_apart() -> None:

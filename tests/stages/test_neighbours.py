@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.evidence import cells
 from pipeline.evidence.neighbours import NeighbourSettings
 from pipeline.stages import classes, neighbour_search
 from pipeline.stages import neighbours as stage
@@ -68,13 +69,13 @@ def test_doubles_do_not_vouch_for_each_other(tmp_path: Path) -> None:
 def test_cells_find_what_comparing_all_finds(tmp_path: Path) -> None:
     store = store_of(tmp_path, 600)
     exact = make_neighbours(store, CRAWLS, NeighbourSettings(k=5), workers=1)
-    cells = make_neighbours(store, CRAWLS, NeighbourSettings(k=5, exact_images=100), workers=1)
-    assert cells.facts["exact"] is False
-    assert cells.facts["recall"] > 0.98
-    one, two = (read_table(artifact.table("evidence")).to_pandas() for artifact in (exact, cells))
+    by_cells = make_neighbours(store, CRAWLS, NeighbourSettings(k=5, exact_images=100), workers=1)
+    assert by_cells.facts["exact"] is False
+    assert by_cells.facts["recall"] > 0.98
+    one, two = (read_table(artifact.table("evidence")).to_pandas() for artifact in (exact, by_cells))
     assert (one.agreement - two.agreement).abs().mean() < 0.02
     assert one.agreement.isna().sum() == two.agreement.isna().sum() == 2
-    assert not (cells.folder / "scratch").exists()
+    assert not (by_cells.folder / "scratch").exists()
 
 
 def test_the_order_of_the_crawls_changes_nothing(tmp_path: Path) -> None:
@@ -88,8 +89,10 @@ def test_the_order_of_the_crawls_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_what_cells_miss_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbour_search, "MOST_CANDIDATES", 8)
-    artifact = make_neighbours(store_of(tmp_path, 600), CRAWLS, NeighbourSettings(k=5, exact_images=100), workers=1)
+    monkeypatch.setattr(cells, "CELL_IMAGES", 8)
+    monkeypatch.setattr(cells, "LEAST", 1)
+    settings = NeighbourSettings(k=5, exact_images=100, probes=1)
+    artifact = make_neighbours(store_of(tmp_path, 600), CRAWLS, settings, workers=1)
     assert artifact.facts["recall"] < 0.9
 
 
@@ -100,6 +103,7 @@ def test_one_worker_equals_many_and_a_killed_search_goes_on(
     monkeypatch.setattr(classes, "SHARD_IMAGES", 100)
     monkeypatch.setattr(neighbour_search, "TASK_ROWS", 64)
     monkeypatch.setattr(neighbour_search, "QUERY_ROWS", 16)
+    monkeypatch.setattr(neighbour_search, "ASKING_ROWS", 16)
     settings = NeighbourSettings(k=4, exact_images=exact_images)
     search, write = neighbour_search._search_task, stage._write
     calls: list[str] = []
