@@ -42,7 +42,9 @@ def main() -> None:
     kept = json.loads(options.json.read_text())["runs"] if options.json.exists() else []
     bench = Bench(options, [row for row in kept if _same(row, options)])
     for rows in options.rows:
-        bench.run(rows)
+        bench.whole(rows)
+    for rows in options.rows:
+        bench.more(rows)
     print(f"\n{table(_growth(bench.rows, options.rows))}\n\n{table(_new_crawl(bench.rows, options.rows))}")
     print(f"\nwritten to {options.json}")
 
@@ -55,25 +57,27 @@ class Bench:
         self.options = options
         self.rows = rows
 
-    def run(self, rows: int) -> None:
-        """Every stage on one size, and again with a crawl more."""
-        options, folder = self.options, self.options.folder / str(rows)
-        whole = ScaleCrawl(name="whole", rows=rows, classes=options.classes, dimensions=options.dimensions)
-        few = max(1, options.classes // FEWER)
-        # Classes from the middle, so that they are of middle size.
+    def whole(self, rows: int) -> None:
+        """Every stage on one size."""
+        options = self.options
+        crawl = ScaleCrawl(name="whole", rows=rows, classes=options.classes, dimensions=options.dimensions)
+        self._add(options.folder / str(rows), crawl)
+        self._judge(options.folder / str(rows), rows, ("whole",))
+
+    def more(self, rows: int) -> None:
+        """Every stage again with a crawl more, of classes of middle size: they are taken from the middle."""
+        options = self.options
         first = options.classes // 2
-        fresh = ScaleCrawl(
+        crawl = ScaleCrawl(
             name="fresh",
             rows=rows // SMALLER,
             classes=options.classes,
             dimensions=options.dimensions,
             first_class=first,
-            last_class=first + few,
+            last_class=first + max(1, options.classes // FEWER),
         )
-        self._add(folder, whole)
-        self._judge(folder, rows, "whole", ("whole",))
-        self._add(folder, fresh)
-        self._judge(folder, rows, "fresh", ("whole", "fresh"))
+        self._add(options.folder / str(rows), crawl)
+        self._judge(options.folder / str(rows), rows, ("whole", "fresh"))
 
     def _add(self, folder: Path, crawl: ScaleCrawl) -> None:
         store, tables = Store(folder / "store"), folder / crawl.name
@@ -87,8 +91,8 @@ class Bench:
         )
         draw_pictures(store, crawl)
 
-    def _judge(self, folder: Path, rows: int, when: str, crawls: tuple[str, ...]) -> None:
-        store = str(folder / "store")
+    def _judge(self, folder: Path, rows: int, crawls: tuple[str, ...]) -> None:
+        store, when = str(folder / "store"), crawls[-1]
         for stage in self.options.stages:
             program = f"from benchmarks.memory_stages import run; run({store!r}, {stage!r}, *{crawls!r})"
             self._measure({"rows": rows, "when": when, "stage": stage}, program)
