@@ -4,7 +4,7 @@
 
 Prints a table: fault, tries, survived, lost, recovery time; exit status 1 where anything was lost. What is drawn
 depends on the seed alone. With a file, what it holds of other sections stays in the table. A full disk and a read-only
-one need root, for they are mounted.
+one need root, for they are mounted; power loss and a quota need strace.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy: children are forked, and must not miss the threads of their parent
 
-from benchmarks.faults import damage, determinism, disk, fuzz, fuzz_documents, races, runs, stops
+from benchmarks.faults import damage, determinism, disk, fuzz, fuzz_documents, quota, races, runs, services, stops
 from benchmarks.faults.chain import make_everything, stages, write_crawl
 from benchmarks.faults.copies import copied
 from benchmarks.faults.tally import Row, Tally, table
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument(
         "sections",
         nargs="*",
-        help="damage, repair, kills, reading, races, disk, fuzz, again, trainings, processes, runs",
+        help="damage, repair, kills, reading, races, disk, fuzz, again, trainings, processes, runs, services",
     )
     parser.add_argument("--tries", type=float, default=1.0, help="share of the usual number of tries")
     parser.add_argument("--seed", type=int, default=0)
@@ -85,6 +85,7 @@ def sections(folder: Path, share: float, seed: int) -> dict[str, Callable[[], It
     def disks() -> Iterator[Tally]:
         yield from disk.flush_order(folder / "order")
         yield disk.limited_files(template, work)
+        yield from quota.quotas(template, folder / "quota", times(4), seed)
         if os.geteuid() == 0:
             yield from disk.full_disk(template, folder / "disk", times(4), seed)
             yield disk.read_only(template, folder / "disk")
@@ -105,6 +106,7 @@ def sections(folder: Path, share: float, seed: int) -> dict[str, Callable[[], It
         "again": lambda: iter([determinism.evidence_again(template, crawl, folder / "again", times(10))]),
         "trainings": lambda: determinism.trainings_again(template, folder / "trainings"),
         "runs": lambda: iter(runs.whole_runs(folder / "runs", times(4), seed)),
+        "services": lambda: services.service_kills(folder / "services", times(2), seed),
     }
 
 

@@ -23,7 +23,7 @@ from pipeline.storage.room import NoRoomError
 from pipeline.storage.verify import verify
 
 BLOCK: Final = 4096
-_TOLD: Final = re.compile(r"needs more than the [\d,]+ bytes|needs (about )?[\d,]+ bytes")
+TOLD: Final = re.compile(r"needs more than the [\d,]+ bytes|needs (about )?[\d,]+ bytes")
 
 
 def full_disk(template: Store, work: Path, tries: int, seed: int) -> Iterator[Tally]:
@@ -31,7 +31,7 @@ def full_disk(template: Store, work: Path, tries: int, seed: int) -> Iterator[Ta
     whole = contents(template)
     for number, (name, make) in enumerate(stages().items()):
         tally, rng = Tally(f"full disk in {name}"), np.random.default_rng([seed, 31, number])
-        needed = _blocks(template, name)
+        needed = blocks_of(template, name)
         for _ in range(tries):
             with tmpfs(work) as folder:
                 store = copied_whole(copied(template, work.with_name("links"), name), folder / "store")
@@ -40,7 +40,7 @@ def full_disk(template: Store, work: Path, tries: int, seed: int) -> Iterator[Ta
                     _fill(folder, free)
                     said = refused(make, store)
                     hold(said is not None, "it went through: the disk was not full")
-                    hold(_TOLD.search(said or "") and "free" in (said or ""), f"no clear word: {said}")
+                    hold(TOLD.search(said or "") and "free" in (said or ""), f"no clear word: {said}")
                     hold(not verify(store, workers=1), "what stood before is damaged")
                     (folder / "filler").unlink()
                     tally.timed(partial(make, store))
@@ -48,7 +48,7 @@ def full_disk(template: Store, work: Path, tries: int, seed: int) -> Iterator[Ta
         yield tally
 
 
-def _blocks(template: Store, stage: str) -> int:
+def blocks_of(template: Store, stage: str) -> int:
     """The blocks that a stage writes, a little less: records and names are not counted."""
     made = (path for path in (template.root / "artifacts" / stage).rglob("*") if path.is_file())
     return sum(-(-path.stat().st_size // BLOCK) for path in made)
@@ -95,7 +95,7 @@ def limited_files(template: Store, work: Path) -> Tally:
         def limited(store: Store = store, make: Callable[[Store], object] = make) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
             said = refused(make, store) or ""
-            if not (_TOLD.search(said) and "free" in said):
+            if not (TOLD.search(said) and "free" in said):
                 raise SystemExit(3)
 
         with tally.attempt(name):

@@ -45,12 +45,10 @@ KILLS: Final = {
 
 def whole_runs(work: Path, tries: int, seed: int) -> list[Tally]:
     """`winnow run` ended by SIGKILL and SIGTERM in turn, run again, and compared with an undisturbed run."""
-    work.mkdir(parents=True)
-    write_demo_crawl(work / "crawl", DemoSettings(train_images=500, val_images=20, test_images=30))
-    (work / "winnow.toml").write_text(SETTINGS)
-    started = time.monotonic()
-    _end(_start(work, "whole"), None)
-    length, whole = time.monotonic() - started, _told(Store(work / "whole"))
+    prepare(work)
+    begun = time.monotonic()
+    _end(start(work, "whole"), None)
+    length, whole = time.monotonic() - begun, told(Store(work / "whole"))
     tallies = {kind: Tally(f"{kind.name} to the whole `winnow run`") for kind in (signal.SIGKILL, signal.SIGTERM)}
     rng = np.random.default_rng([seed, 50])
     for number in range(tries):
@@ -61,21 +59,29 @@ def whole_runs(work: Path, tries: int, seed: int) -> list[Tally]:
     return list(tallies.values())
 
 
+def prepare(work: Path) -> None:
+    """A small crawl and settings for it, in a new folder."""
+    work.mkdir(parents=True)
+    write_demo_crawl(work / "crawl", DemoSettings(train_images=500, val_images=20, test_images=30))
+    (work / "winnow.toml").write_text(SETTINGS)
+
+
 def _one_run(work: Path, kind: signal.Signals, after: float, whole: dict[str, bytes], tally: Tally) -> None:
     store = Store(work / "stopped")
     shutil.rmtree(store.root, ignore_errors=True)
-    run = _start(work, "stopped")
+    run = start(work, "stopped")
     time.sleep(after)
     _end(run, kind)
     damage = verify(store, workers=2)
     hold(not damage, f"what stands is damaged: {damage[:1]}")
-    tally.timed(lambda: hold(_end(_start(work, "stopped"), None) == 0, "the next run failed"))
-    check_bytes(_told(store), whole)
+    tally.timed(lambda: hold(_end(start(work, "stopped"), None) == 0, "the next run failed"))
+    check_bytes(told(store), whole)
     strays = [path for path in store.root.rglob(f"*{TEMPORARY_SUFFIX}") if "dagster" not in path.parts]
     hold(not strays, f"left behind: {strays}")
 
 
-def _start(work: Path, store: str) -> subprocess.Popen[bytes]:
+def start(work: Path, store: str) -> subprocess.Popen[bytes]:
+    """Begin `winnow run` over what was prepared."""
     command = [sys.executable, "-m", "assets.cli", "run", "crawl", "--store", store]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -87,7 +93,7 @@ def _end(run: subprocess.Popen[bytes], kind: signal.Signals | None) -> int:
     return run.wait()
 
 
-def _told(store: Store) -> dict[str, bytes]:
+def told(store: Store) -> dict[str, bytes]:
     """All that is published and tells no time: not the report, nor a model's curve and the records that sum it up."""
     kept = contents(store).items()
     timed = ("artifacts/report/", "current/report/")

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import tempfile
 import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.storage.atomic import atomic_file
-from pipeline.storage.room import reserve, reserve_scratch
+from pipeline.storage.room import reserve, reserve_scratch, scratch_file
 from pipeline.storage.sealed import DamagedError
 
 Array = npt.NDArray[Any]
@@ -53,7 +52,7 @@ def scratch_array(shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
     """
     if 0 in shape:
         return np.zeros(shape, dtype)
-    with tempfile.TemporaryFile() as file:
+    with scratch_file() as file:
         reserve_scratch(file.fileno(), math.prod(map(int, shape)) * np.dtype(dtype).itemsize)
         return np.asarray(np.memmap(file, np.dtype(dtype), "w+", shape=tuple(map(int, shape))))
 

@@ -1,6 +1,5 @@
 """Columns of all images put in order with bounded memory: spread over buckets on the disk, each sorted alone."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.storage.arrays import Array, blocks, scratch_array
+from pipeline.storage.room import scratch_file
 
 BUCKET_ROWS: Final = 2**18  # about so many rows are sorted at a time
 _SAMPLE_ROWS: Final = 2**16  # of the keys, to tell where one bucket ends
@@ -81,7 +81,7 @@ class Spill:
     def __init__(self, row_shape: tuple[int, ...] = ()) -> None:
         """Start with none; each is an int64 row of `row_shape`."""
         self._shape = row_shape
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
+        self._file = scratch_file()
 
     def add(self, found: npt.NDArray[np.int64]) -> None:
         """Collect (k, *row_shape) more."""

@@ -1,6 +1,5 @@
 """Rows of any kind in the order of their image ids, with bounded memory: parted on the disk, each part sorted alone."""
 
-import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
@@ -8,6 +7,8 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from pipeline.storage.room import scratch_file
 
 PART_ROWS: Final = 2**17  # about so many rows are sorted at a time, up to 33 million rows
 _MOST_BITS: Final = 8  # a process may open 1,024 files, and two tables may be compared
@@ -27,7 +28,7 @@ class Parted:
             rows: how many are expected, about.
         """
         self._bits = min(_MOST_BITS, max(0, (-(-rows // PART_ROWS) - 1).bit_length()))
-        self._files = [tempfile.TemporaryFile() for _ in range(2**self._bits)]  # noqa: SIM115 - closed with the block
+        self._files = [scratch_file() for _ in range(2**self._bits)]
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         self._writers = [pa.ipc.new_stream(file, schema, options=options) for file in self._files]
 

@@ -5,9 +5,10 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 _NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_OTHER_FOLDER: Final = "set TMPDIR to a folder on a larger disk, and run again"
 _REMEDY: Final = "make room, or move the store to a larger disk, and run again: what is finished stands"
 
 
@@ -42,7 +43,10 @@ def reserve(descriptor: int, size: int, where: Path, remedy: str = _REMEDY) -> N
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
-        told = f"no room for {where}: it needs {size:,} bytes and {free_bytes(where):,} are free: {remedy}"
+        told = (
+            f"no room for {where}: it needs {size:,} bytes and {free_bytes(where):,} are free; the system says: "
+            f"{error.strerror}: {remedy}"
+        )
         raise NoRoomError(error.errno, told) from None
 
 
@@ -52,7 +56,28 @@ def reserve_scratch(descriptor: int, size: int) -> None:
     Raises:
         NoRoomError: it is not there.
     """
-    reserve(descriptor, size, Path(tempfile.gettempdir()), "set TMPDIR to a folder on a larger disk, and run again")
+    reserve(descriptor, size, Path(tempfile.gettempdir()), _OTHER_FOLDER)
+
+
+def scratch_file() -> IO[bytes]:
+    """A new file without a name in the temporary folder (`TMPDIR`), which vanishes when it is closed.
+
+    Raises:
+        NoRoomError: no folder takes one.
+    """
+    try:
+        return tempfile.TemporaryFile()
+    except FileNotFoundError as error:  # what Python says where each folder that it tried refused a byte
+        told = f"a scratch file needs more than the 0 bytes written so far; {_scratch_told()}; the system says: "
+        raise NoRoomError(errno.ENOSPC, f"{told}{error.strerror}: {_OTHER_FOLDER}") from None
+
+
+def _scratch_told() -> str:
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError:
+        folder = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - what it would have been; nothing is written there
+    return f"{free_bytes(Path(folder)):,} are free in {folder} (TMPDIR)"
 
 
 def explained(error: OSError, where: Path) -> OSError:
@@ -60,10 +85,9 @@ def explained(error: OSError, where: Path) -> OSError:
     if error.errno not in _NO_ROOM or isinstance(error, NoRoomError):
         return error
     size = where.stat().st_size if where.is_file() else 0
-    scratch = Path(tempfile.gettempdir())
     told = (
         f"no room for {where}: it needs more than the {size:,} bytes written so far; {free_bytes(where):,} are free "
-        f"there, {free_bytes(scratch):,} in {scratch} (TMPDIR); the system says: {error.strerror}: {_REMEDY}"
+        f"there, {_scratch_told()}; the system says: {error.strerror}: {_REMEDY}"
     )
     return NoRoomError(error.errno, told)
 
