@@ -15,6 +15,7 @@ import psutil
 
 RESTARTS = 3  # in a row after which a job that gets no further is given up
 TAIL_LINES = 40  # of the error output that an error quotes
+ANEW = "all start anew, from what was saved last"
 GRACE_SECONDS = 20.0  # from SIGTERM to SIGKILL: time to write a checkpoint
 Event = dict[str, Any]
 
@@ -28,6 +29,7 @@ def launch(job_file: Path, processes: int, on_event: Callable[[Event], None]) ->
 
     Where a process is killed or lost, all are started anew and go on from the last checkpoint or finished part, with a
     rendezvous of their own: torchrun's restarts share one, in which the next attempt may meet the last one's traces.
+    So it is where several train and the device of one has no room for its piece of a batch, with pieces half as large.
 
     Args:
         job_file: what `TrainingJob.save` or `EncodingJob.save` wrote.
@@ -42,17 +44,23 @@ def launch(job_file: Path, processes: int, on_event: Callable[[Event], None]) ->
     if processes < 1:
         raise ValueError(f"processes must be at least 1, not {processes}")
     furthest, restarts = 0, 0
+    most: list[str] = []  # images at once, once it is known that there is no room for more
     while True:
-        attempt = _attempt(job_file, processes, on_event)
+        attempt = _attempt([str(job_file.resolve()), "watched", *most], processes, on_event)
         if attempt.status == 0:
             return
+        if attempt.too_many > 1:
+            most = [str(attempt.too_many // 2)]
+            text = f"the device has no room for {attempt.too_many} images at once: {ANEW}, with at most {most[0]}"
+            on_event({"event": "message", "text": text})
+            continue
         restarts = 0 if attempt.reached > furthest else restarts + 1
         furthest = max(furthest, attempt.reached)
         # A negative status is a signal to torchrun itself, from somebody who wants all of it to end.
         if attempt.cause is not None or attempt.status < 0 or restarts > RESTARTS:
             cause = attempt.cause or "a process was lost and told no cause; was it killed, for want of memory perhaps?"
             raise TrainingError(f"{job_file.name} failed with exit status {attempt.status}: {cause}\n{attempt.tail}")
-        on_event({"event": "message", "text": "a process was lost: all start anew, from what was saved last"})
+        on_event({"event": "message", "text": f"a process was lost: {ANEW}"})
 
 
 @dataclass(frozen=True)
@@ -62,29 +70,31 @@ class _Attempt:
     status: int  # of torchrun
     reached: int  # images done, as its last line of progress told
     cause: str | None  # what a process failed of by itself; None where it merely lost another
+    too_many: int  # images for which a device had no room; 0 where it had
     tail: str  # of the error output
 
 
-def _attempt(job_file: Path, processes: int, on_event: Callable[[Event], None]) -> _Attempt:
-    cause, reached = None, 0
-    with _started(job_file, processes) as (gang, tail):
+def _attempt(job: list[str], processes: int, on_event: Callable[[Event], None]) -> _Attempt:
+    cause, reached, too_many = None, 0, 0
+    with _started(job, processes) as (gang, tail):
         for event in _events(gang.stdout):
             if event["event"] == "error":
                 cause = cause if event["lost"] else event["text"]
+                too_many = event.get("images", too_many)
                 continue
             if event["event"] == "progress":
                 reached = event["done"]
             on_event(event)
         status = gang.wait()
-    return _Attempt(status, reached, cause, "".join(tail))
+    return _Attempt(status, reached, cause, too_many, "".join(tail))
 
 
 @contextlib.contextmanager
-def _started(job_file: Path, processes: int) -> Iterator[tuple[subprocess.Popen[str], deque[str]]]:
+def _started(job: list[str], processes: int) -> Iterator[tuple[subprocess.Popen[str], deque[str]]]:
     """The running gang and the latest lines of its error output; all of it has ended when the block is left."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     with subprocess.Popen(
-        [*command, "-m", "models.worker", str(job_file.resolve()), "watched"],
+        [*command, "-m", "models.worker", *job],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

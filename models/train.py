@@ -16,7 +16,7 @@ from models.ema import Average
 from models.gang import Gang
 from models.margins import Margins
 from models.position import Position
-from models.room import REMEDY, Room
+from models.room import GangRoomError, Room
 from models.sampler import batches_in
 from models.schedule import learning_rate, peak_rate
 from models.settings import TrainingSettings
@@ -90,7 +90,8 @@ def train(training: Training, position: Position) -> None:
     Raises:
         NonFiniteLossError: the loss of this process's part of a batch is not finite.
         StoppedError: a process was asked to stop; all have stopped after the same batch.
-        OutOfMemoryError: the device has no room for one image, or for a piece where several processes train.
+        OutOfMemoryError: the device has no room for one image.
+        GangRoomError: it has no room for a piece, and other processes train as well.
     """
     plan = Plan.of(training.settings, training.batches)
     training.network.train()
@@ -137,7 +138,8 @@ def _gradients(training: Training, batch: Batch, step: int) -> Tensor:
 
     A process's part is cut into `accumulate` pieces, or into as many more as the device has room for. Where its memory
     runs out, all that the step has done is undone and done in smaller pieces: the step is the one that `accumulate`
-    would have asked for. Only a process alone can do so: others would wait for its gradients of the first attempt.
+    would have asked for. Only a process alone can do so: others would wait for its gradients of the first attempt, and
+    all have to begin anew.
     """
     alone = training.gang.processes == 1
     buffers = list(training.network.buffers()) if alone else []
@@ -154,8 +156,7 @@ def _gradients(training: Training, batch: Batch, step: int) -> Tensor:
             return _of_pieces(training, list(batch.cut(pieces)))
         except torch.OutOfMemoryError as error:
             if not alone:
-                error.add_note(REMEDY)
-                raise
+                raise GangRoomError(-(-own // pieces), error) from None
             training.room.halve(-(-own // pieces), error)
         with torch.no_grad():
             for buffer, value in zip(buffers, before, strict=True):

@@ -9,8 +9,10 @@ Rank 0 tells what happens on the standard output, one JSON object a line:
     {"event": "message", "text": "..."}
 
 A rank that fails tells {"event": "error", "text": "...", "lost": false} before its traceback; "lost" says that it only
-failed because another has gone, and that the job may well succeed if it is started again. With a second argument
-"watched" the process ends when its standard input does, and so with whoever started it, however that one ended.
+failed because another has gone, and that the job may well succeed if it is started again; "images", if it is there,
+that so many at once were too many for its device. With a second argument "watched" the process ends when its standard
+input does, and so with whoever started it, however that one ended; a third is the most images that it puts on its
+device at once in a training.
 """
 
 import contextlib
@@ -42,7 +44,7 @@ from models.margins import Margins
 from models.networks import Classifier, build_network
 from models.optimizers import make_optimizer
 from models.position import Position
-from models.room import Room
+from models.room import GangRoomError, Room
 from models.sampler import batches_in
 from models.specification import EncodingJob, ModelSpecification, TrainingJob, read_job
 from models.tasks import Classification, Distillation, Task
@@ -63,7 +65,7 @@ STOPPED = 128 + signal.SIGTERM  # exit status of a training that saved its state
 def main() -> None:
     """Run the job named on the command line."""
     sys.excepthook = _tell_error
-    if sys.argv[2:] == ["watched"]:
+    if sys.argv[2:3] == ["watched"]:
         threading.Thread(target=_end_with_launcher, args=(os.getppid(),), daemon=True).start()
     job = read_job(Path(sys.argv[1]))
     gang = join_gang()
@@ -72,7 +74,7 @@ def main() -> None:
         if isinstance(job, TrainingJob):
             stop = threading.Event()
             signal.signal(signal.SIGTERM, lambda *_: stop.set())
-            run_training(job, gang, emit, stop.is_set)
+            run_training(job, gang, emit, stop.is_set, most=next(map(int, sys.argv[3:]), None))
         else:
             run_encoding(job, gang, emit)
     except StoppedError:
@@ -84,11 +86,20 @@ def main() -> None:
 
 def run_encoding(job: EncodingJob, gang: Gang, emit: Emit) -> None:
     """Make the features or predictions of `job` that no earlier attempt finished."""
-    encode(job, load_encoder(job.model, gang, _room(emit)), Progress(emit).report)
+    encode(job, load_encoder(job.model, gang, Room(_teller(emit))), Progress(emit).report)
 
 
-def run_training(job: TrainingJob, gang: Gang, emit: Emit, stop_asked: Callable[[], bool]) -> None:
+def run_training(
+    job: TrainingJob, gang: Gang, emit: Emit, stop_asked: Callable[[], bool], *, most: int | None = None
+) -> None:
     """Train as `job` says, from its last checkpoint if there is one, and publish the model in its folder.
+
+    Args:
+        job: what to train.
+        gang: this process's place.
+        emit: told what happens.
+        stop_asked: whether this process was asked to stop.
+        most: images to put on the device at once; None: as many as it has room for.
 
     Raises:
         ValueError: the job's data do not allow it.
@@ -97,12 +108,12 @@ def run_training(job: TrainingJob, gang: Gang, emit: Emit, stop_asked: Callable[
     """
     draft = Draft(job.out)
     if draft.finished(0) is None:
-        _train(job, draft, gang, emit, stop_asked)
+        _train(job, draft, gang, emit, stop_asked, Room(_teller(emit), most))
     if gang.rank == 0:
         shutil.rmtree(job.out / "checkpoint", ignore_errors=True)
 
 
-def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: Callable[[], bool]) -> None:
+def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: Callable[[], bool], room: Room) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs 9% of a step
     settings = job.settings
@@ -119,7 +130,7 @@ def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: C
     network = network.to(gang.device)
     margins, average = Margins.unseen(len(source)), Average.kept(network, settings.ema_decay)
     checkpoints = Checkpoints(job.out / "checkpoint", network, make_optimizer(network, settings), margins, average)
-    position = checkpoints.restore(gang.device, lambda text: emit({"event": "message", "text": text}))
+    position = checkpoints.restore(gang.device, _teller(emit))
     best = network if average is None else average.network
     val = load_splits(job.crawls, ("val",))
     watch = Watch(job, Progress(emit), checkpoints if gang.rank == 0 else None, batches)
@@ -138,7 +149,7 @@ def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: C
         stop_asked=stop_asked,
         after_batch=watch.after_batch,
         after_epoch=watch.after_epoch,
-        room=_room(emit),
+        room=room,
     )
     try:
         train(training, position)
@@ -151,8 +162,8 @@ def _train(job: TrainingJob, draft: Draft, gang: Gang, emit: Emit, stop_asked: C
         _publish(job, draft, best, source, margins, position)
 
 
-def _room(emit: Emit) -> Room:
-    return Room(lambda text: emit({"event": "message", "text": text}))
+def _teller(emit: Emit) -> Callable[[str], None]:
+    return lambda text: emit({"event": "message", "text": text})
 
 
 def _task(job: TrainingJob, gang: Gang, source: TrainingSet) -> tuple[Task, tuple[ArrayShards, ...]]:
@@ -209,7 +220,8 @@ def _drop(event: dict[str, Any]) -> None:
 
 def _tell_error(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
     text = "; ".join([f"{kind.__name__}: {error}", *getattr(error, "__notes__", [])])
-    _print({"event": "error", "text": text[:2000], "lost": lost_another(error)})
+    images = {"images": error.images} if isinstance(error, GangRoomError) else {}
+    _print({"event": "error", "text": text[:2000], "lost": lost_another(error), **images})
     sys.__excepthook__(kind, error, at)
 
 

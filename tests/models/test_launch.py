@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from models.launch import RESTARTS, TrainingError, _Attempt, launch
+from models.launch import RESTARTS, TrainingError, _Attempt, _attempt, launch
 from models.specification import TrainingJob
 from pipeline.storage.tables import read_table
 from tests.models.conftest import SETTINGS
@@ -107,14 +107,68 @@ def test_a_job_that_gets_no_further_is_given_up(
     job.save(path)
     attempts: list[int] = []
 
-    def attempt(_job: Path, _processes: int, _on_event: Callable[[dict[str, Any]], None]) -> _Attempt:
+    def attempt(_job: list[str], _processes: int, _on_event: Callable[[dict[str, Any]], None]) -> _Attempt:
         attempts.append(len(attempts))
-        return _Attempt(status=1, reached=16 * min(len(attempts), 2), cause=None, tail="")
+        return _Attempt(status=1, reached=16 * min(len(attempts), 2), cause=None, too_many=0, tail="")
 
     monkeypatch.setattr("models.launch._attempt", attempt)
     with pytest.raises(TrainingError, match="a process was lost and told no cause"):
         launch(path, 1, lambda _event: None)
     assert len(attempts) == 2 + RESTARTS + 1
+
+
+def test_pieces_become_smaller_until_the_device_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, told = [], []
+
+    def attempt(job: list[str], _processes: int, _on_event: Callable[[dict[str, Any]], None]) -> _Attempt:
+        asked.append(job[2:])
+        most = int(job[2]) if job[2:] else 7
+        return _Attempt(status=int(most > least), reached=0, cause="no room", too_many=most * (most > least), tail="")
+
+    monkeypatch.setattr("models.launch._attempt", attempt)
+    least = 1
+    launch(tmp_path / "job.json", 2, lambda event: told.append(event["text"]))
+    assert asked == [[], ["3"], ["1"]]
+    assert told[1] == (
+        "the device has no room for 3 images at once: all start anew, from what was saved last, with at most 1"
+    )
+    least = 0
+    with pytest.raises(TrainingError, match="no room"):
+        launch(tmp_path / "job.json", 2, lambda _event: None)
+    assert asked[3:] == [[], ["3"], ["1"]]
+
+
+#: Python imports it by its name as it starts: here is a device that has room for so many images of a training.
+SMALL_DEVICE = """
+import torch
+from models import networks
+
+def forward(self, images, whole=networks.Classifier.forward):
+    if self.training and len(images) > 4:
+        raise torch.OutOfMemoryError("made up")
+    return whole(self, images)
+
+networks.Classifier.forward = forward
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_in_halves_on_a_device_without_room(
+    make_job: Callable[..., TrainingJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model is, byte for byte, the one that pieces of that size from the start would have given."""
+    (tmp_path / "sitecustomize.py").write_text(SMALL_DEVICE)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])]))
+    jobs = {name: make_job(tmp_path / name) for name in ("small", "known")}
+    for name, job in jobs.items():
+        job.save(tmp_path / f"{name}.json")
+    killer = Killer(tmp_path / "small.json", kills=0)
+    launch(tmp_path / "small.json", 2, killer.hear)
+    assert len(killer.texts()) == 1
+    assert killer.texts()[0].endswith("all start anew, from what was saved last, with at most 3")
+    assert _attempt([str(tmp_path / "known.json"), "watched", "3"], 2, lambda _event: None).status == 0
+    small, known = ((job.out / "model.safetensors").read_bytes() for job in jobs.values())
+    assert small == known
 
 
 def test_two_processes_train_one_model_whatever_befalls_them(

@@ -17,7 +17,7 @@ from models.encode import Encoder
 from models.gang import Gang
 from models.optimizers import make_optimizer
 from models.position import Position
-from models.room import REMEDY, Room
+from models.room import REMEDY, GangRoomError, Room
 from models.settings import TrainingSettings
 from models.train import optimise
 from tests.models.test_train import batch_of, plain_network, training
@@ -104,11 +104,12 @@ def test_one_image_that_does_not_fit_is_an_error_with_a_remedy() -> None:
     assert failure.value.__notes__ == [REMEDY]
 
 
-def test_several_processes_stop_with_the_remedy() -> None:
+def test_of_several_processes_one_says_how_many_were_too_many() -> None:
     network = Small(plain_network(), 3)
     at = replace(training(network, Gang()), gang=Gang(processes=2))
-    with pytest.raises(torch.OutOfMemoryError) as failure:
+    with pytest.raises(GangRoomError, match="no room for 7 images at once: CUDA out of memory") as failure:
         optimise(at, batch_of(WEIGHT), Position(), rate=0.1)
+    assert failure.value.images == 7
     assert failure.value.__notes__ == [REMEDY]
     assert network.tried == [7]
 
