@@ -5,7 +5,7 @@ Everything lies in a scratch folder of the draft, part by part, so that a killed
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,26 +65,19 @@ class Search:
 
 @dataclass(frozen=True)
 class Layout:
-    """The u images with a direction, laid out cell by cell."""
+    """The u images with a direction, laid out cell by cell; one cell, and all is compared, where `near` is None."""
 
     rows: npt.NDArray[np.int64]  # (u,) positions in the order of the evidence tables
     starts: npt.NDArray[np.int64]  # (m + 1,) where each cell begins
     features: Array  # (u, d): float32 unit rows where all is compared, else float16 as they came, on the disk
-    near: Near | None  # the cells nearest to each; None: there is one cell, and all is compared
-
-    @cached_property
-    def scale(self) -> Array:
-        """(u,) what makes each image's features a unit row, on the disk."""
-        found = scratch_array(self.rows.shape, np.float32)
-        for at in range(0, len(found), BLOCK_ROWS):
-            rows = single(self.features[at : at + BLOCK_ROWS])
-            found[at : at + BLOCK_ROWS] = 1 / np.sqrt(np.einsum("nd,nd->n", rows, rows))
-        return finished(found)
+    near: Near | None = None  # the cells nearest to each
+    scale: Array | None = None  # (u,) what makes the features of each a unit row, where they are not, on the disk
 
     def units(self, at: slice) -> npt.NDArray[np.float32]:
         """Some images' unit rows."""
         rows = single(self.features[at])
-        rows *= self.scale[at, None]
+        if self.scale is not None:
+            rows *= self.scale[at, None]
         return rows
 
     def blocks(self) -> list[range]:
@@ -98,13 +91,13 @@ def lay_out(search: Search, workers: Workers) -> Layout:
     if search.exact:
         units, known = search.units(slice(None))
         rows = _by_cell(search, np.where(known, 0, -1))
-        return Layout(rows, np.array([0, len(rows)]), units[rows], None)
+        return Layout(rows, np.array([0, len(rows)]), units[rows])
     done = [search.scratch / f"{name}.npy" for name in ("cells", "near", "features")]
     if not all(path.exists() for path in done):
         _write_layout(search, workers, done)
     cells, near, features = (np.asarray(open_array(path)) for path in done)
     rows = _by_cell(search, cells)
-    return Layout(rows, _starts(cells), features, Near(near[:, 1:], near[:, 0]))
+    return Layout(rows, _starts(cells), features, Near(near[:, 1:], near[:, 0]), _scale(features))
 
 
 def _starts(cells: Array) -> npt.NDArray[np.int64]:
@@ -133,6 +126,15 @@ def _train(search: Search, workers: Workers) -> Cells:
 
     found = list(map_shards(train, range(len(groups)), workers))
     return Cells(groups, np.cumsum([0, *map(len, found)]), np.concatenate(found))
+
+
+def _scale(features: Array) -> Array:
+    """(u,) one over the length of each row, on the disk."""
+    found = scratch_array((len(features),), np.float32)
+    for at in range(0, len(found), BLOCK_ROWS):
+        rows = single(features[at : at + BLOCK_ROWS])
+        found[at : at + BLOCK_ROWS] = 1 / np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    return finished(found)
 
 
 def _directed(search: Search, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
