@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 import numpy as np
@@ -95,14 +95,20 @@ class Services:
             "mode": "default",
             "executionMetadata": {"tags": [{"key": "dagster/partition", "value": RECIPE}]},
         }
-        body = json.dumps({"query": _LAUNCH, "variables": {"params": params}}).encode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=120) as reply:  # noqa: S310
-            answer = json.load(reply)["data"]["launchPipelineExecution"]
+        answer = self.ask(_LAUNCH, {"params": params})["launchPipelineExecution"]
         hold(answer["__typename"] == "LaunchRunSuccess", f"the webserver refused the run: {answer}")
         return str(answer["run"]["runId"])
+
+    def ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """What the webserver answers to a question in GraphQL."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=120) as reply:  # noqa: S310
+            found: dict[str, Any] = json.load(reply)["data"]
+        return found
 
     def answers(self) -> bool:
         """Whether the webserver does."""
@@ -125,7 +131,7 @@ def service_kills(work: Path, tries: int, seed: int) -> Iterator[Tally]:
         for _ in range(tries):
             after = float(rng.uniform(0, WITHIN))
             with tally.attempt(f"{after:.1f} s"):
-                services = Services(_without_model(work), _free_port())
+                services = Services(_without_model(work), free_port())
                 try:
                     _one_kill(services, name, everything, after, tally)
                 finally:
@@ -137,15 +143,15 @@ def service_kills(work: Path, tries: int, seed: int) -> Iterator[Tally]:
 def _one_kill(services: Services, name: str, everything: bool, after: float, tally: Tally) -> None:
     services.start("webserver")
     services.start("daemon")
-    _until(services.answers, "the webserver answers")
+    until(services.answers, "the webserver answers")
     run = services.launch()
     time.sleep(after)
     services.kill(name, everything=everything)
     damage = verify(Store(services.store), workers=1)
     hold(not damage, f"what stands after the kill is damaged: {damage[:1]}")
     services.start(name)
-    tally.timed(lambda: _until(lambda: _ended(services.store, run), "the run, or the one in its place, succeeds"))
-    _until(services.answers, "the webserver answers again")
+    tally.timed(lambda: until(lambda: _ended(services.store, run), "the run, or the one in its place, succeeds"))
+    until(services.answers, "the webserver answers again")
 
 
 def _ended(store: Path, run: str) -> bool:
@@ -171,14 +177,16 @@ def _without_model(work: Path) -> Path:
     return store
 
 
-def _until(holds: Callable[[], bool], what: str) -> None:
+def until(holds: Callable[[], bool], what: str) -> None:
+    """Wait for something; raises Lost after PATIENCE seconds."""
     deadline = time.monotonic() + PATIENCE
     while not holds():
         hold(time.monotonic() < deadline, f"after {PATIENCE:.0f} s still not: {what}")
         time.sleep(1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nothing listens at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
