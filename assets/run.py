@@ -13,6 +13,7 @@ from assets.command_runs import command_tags, end_lost_runs
 from assets.definitions import defs
 from assets.ensembles import member_names
 from assets.evidence import IN_CLASS
+from assets.held_open import held_open
 from assets.no_values import NoValues
 from assets.outcome import outcome
 from assets.partitions import CRAWLS, tell_recipes
@@ -38,7 +39,7 @@ def dagster_instance(store: Store) -> Iterator[dg.DagsterInstance]:
     if not settings.exists():
         settings.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
     os.environ["DAGSTER_HOME"] = str(home)
-    with dg.DagsterInstance.get() as instance:
+    with held_open(home), dg.DagsterInstance.get() as instance:
         end_lost_runs(instance)
         yield instance
 
