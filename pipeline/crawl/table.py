@@ -12,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.crawl.bounded import bounded
 from pipeline.crawl.files import CrawlFiles, DefectError
 from pipeline.crawl.metadata import DOCUMENT_LIMIT, column, described, label_of, open_text, parse_json, split_of
 from pipeline.crawl.rows import Contents, CrawlError, Row
@@ -21,6 +22,7 @@ from pipeline.crawl.spool import Spool
 Record = dict[str, Any]
 _ROWS_WITH_PICTURES: Final = 64
 _ROWS_WITHOUT: Final = 8_192
+EXPANDED: Final = 4 * 2**30  # bytes that so many rows may take in memory
 _SPLIT_REMEDY: Final = "Write train, val or test, or map another column as split."
 
 
@@ -77,12 +79,23 @@ def _parquet(files: CrawlFiles, table: str, columns: Columns) -> Iterator[tuple[
         with files.open(table) as stream, pq.ParquetFile(stream, pre_buffer=False) as file:
             wanted = _wanted(table, file.schema_arrow.names, columns)
             rows = _ROWS_WITH_PICTURES if columns.image else _ROWS_WITHOUT
-            for batch in file.iter_batches(batch_size=rows, columns=wanted, use_threads=False):
-                for record in batch.to_pylist():
+            batches = file.iter_batches(batch_size=rows, columns=wanted, use_threads=False)
+            while (records := _expanded(batches)) is not None:
+                for record in records:
                     number += 1
                     yield number, record
+    except MemoryError:
+        remedy = "Is it a crawl? Write it with fewer bytes in a cell."
+        raise CrawlError(table, f"{rows} rows take more than {EXPANDED:,} bytes", remedy, number + 1) from None
     except (pa.ArrowException, OSError, UnicodeDecodeError, DefectError) as error:
         raise CrawlError(table, f"not readable as Parquet ({error})", "Write the file again.", number + 1) from None
+
+
+def _expanded(batches: Iterator[pa.RecordBatch]) -> list[Record] | None:
+    """The next rows, or None; a small file may hold one long cell a million times."""
+    with bounded(EXPANDED):
+        batch = next(batches, None)
+        return None if batch is None else batch.to_pylist()
 
 
 def _csv(files: CrawlFiles, table: str, columns: Columns) -> Iterator[tuple[int, Record]]:

@@ -2,10 +2,12 @@
 
 import base64
 import json
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -124,6 +126,24 @@ def test_parquet_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": ["a", "b"], "label": label}), tmp_path / "t.parquet")
     with pytest.raises(CrawlError, match=r"t\.parquet, line 1: not readable as Parquet .*utf-8"):
         rows(tmp_path)
+
+
+def test_a_small_table_that_expands_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One title of a million characters in a million rows: some kilobytes on the disk, a terabyte in memory."""
+    rows_, most = 1_000_000, 2**28
+    title = pa.DictionaryArray.from_arrays(np.zeros(rows_, np.int32), pa.array(["x" * 10**6]))
+    path = pa.array(["a.jpg"]).take(pa.array(np.zeros(rows_, np.int32)))
+    label = pa.array(["cat"]).take(pa.array(np.zeros(rows_, np.int32)))
+    made = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"path": path, "label": label, "title": title}), made, compression="zstd")
+    assert made.stat().st_size < 2**20
+    monkeypatch.setattr("pipeline.crawl.table.EXPANDED", most)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(
+        CrawlError, match=r"t\.parquet.*8192 rows take more than 268,435,456 bytes.*fewer bytes in a cell"
+    ):
+        list(read(made).rows)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 def test_settings_are_checked() -> None:
