@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument(
         "sections",
         nargs="*",
-        help="damage, repair, kills, reading, races, disk, fuzz, again, trainings, processes, runs, services",
+        help="damage, repair, kills, reading, races, disk, quota, fuzz, again, trainings, processes, runs, services",
     )
     parser.add_argument("--tries", type=float, default=1.0, help="share of the usual number of tries")
     parser.add_argument("--seed", type=int, default=0)
@@ -85,7 +85,6 @@ def sections(folder: Path, share: float, seed: int) -> dict[str, Callable[[], It
     def disks() -> Iterator[Tally]:
         yield from disk.flush_order(folder / "order")
         yield disk.limited_files(template, work)
-        yield from quota.quotas(template, folder / "quota", times(4), seed)
         if os.geteuid() == 0:
             yield from disk.full_disk(template, folder / "disk", times(4), seed)
             yield disk.read_only(template, folder / "disk")
@@ -101,6 +100,7 @@ def sections(folder: Path, share: float, seed: int) -> dict[str, Callable[[], It
         "reading": lambda: iter([stops.reading_kills(crawl, folder / "reading", times(10), seed)]),
         "races": races_of_all,
         "disk": disks,
+        "quota": lambda: quota.quotas(template, folder / "quota", list(stages()), times(4), seed),
         "processes": lambda: iter(runs.gang_kills()),
         "fuzz": mutations,
         "again": lambda: iter([determinism.evidence_again(template, crawl, folder / "again", times(10))]),

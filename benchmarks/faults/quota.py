@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,14 +22,14 @@ from pipeline.storage.verify import verify
 _CALLS: Final = ("write", "pwrite64", "fallocate")  # what takes room; arrays are mapped once fallocate has taken theirs
 
 
-def quotas(template: Store, work: Path, tries: int, seed: int) -> Iterator[Tally]:
-    """Every stage with a quota that is used up at a random write; then there is none, and it goes on."""
+def quotas(template: Store, work: Path, names: Sequence[str], tries: int, seed: int) -> Iterator[Tally]:
+    """Some stages with a quota that is used up at a random write; then there is none, and it goes on."""
     strace = shutil.which("strace")
     if strace is None:
         return
     whole = contents(template)
     work.mkdir(parents=True)
-    for number, (name, make) in enumerate(stages().items()):
+    for number, name in enumerate(names):
         tally, rng = Tally(f"a quota used up in {name}"), np.random.default_rng([seed, 32, number])
         store = copied(template, work / "store", name)
         calls = work / "calls"
@@ -40,7 +40,7 @@ def quotas(template: Store, work: Path, tries: int, seed: int) -> Iterator[Tally
             with tally.attempt(f"write {at + 1} of {len(writes)}"):
                 store = copied(template, work / "store", name)
                 _one_quota([strace, "-o", "/dev/null", *_from(writes[:at])], name, store)
-                tally.timed(partial(make, store))
+                tally.timed(partial(stages()[name], store))
                 check_bytes(contents(store), whole)
         yield tally
 
