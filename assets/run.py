@@ -164,9 +164,8 @@ class _Runner:
         self.evidence(settings)
         for recipe in teachers_first(recipes, settings.known_recipes()):
             self.assets(["manifest", "model", "predictions"], recipe)
-        if len(member_names(settings, settings.seeds[0])) > 1:
-            self.assets(["ensembles"])
-        self.assets(["summary", "report"])
+        several = len(member_names(settings, settings.seeds[0])) > 1
+        self.assets([*(["ensembles"] if several else []), "summary", "report"])
 
     def evidence(self, settings: Settings, read: Sequence[str] | None = None) -> None:
         """Everything up to the wide view of the evidence; only the crawls in `read`, or all, are looked at again."""
@@ -177,13 +176,12 @@ class _Runner:
         require_room(self.store.open(), settings)
         for crawl in looked_at:
             self.assets(["images"], crawl)
-        self.assets(["evidence_duplicates", "baseline_manifest"])
-        self.assets(["baseline_model", "evidence_aum"])
+        self.assets(["evidence_duplicates", "baseline_manifest", "baseline_model", "evidence_aum"])
         for crawl in crawls:
             self.assets(["features"], crawl)
-        self.assets(["evidence_rank", *(f"evidence_{name}" for name in IN_CLASS), "evidence_neighbours"])
-        self.assets(["evidence_opinion", "evidence_confusion", "evidence_keyword", "evidence_semantic"])
-        self.assets(["settled", "evidence_fused", "evidence"])
+        alone = ("neighbours", "opinion", "confusion", "keyword", "semantic", "fused")
+        every = ["evidence_rank", *(f"evidence_{name}" for name in (*IN_CLASS, *alone)), "settled", "evidence"]
+        self.assets(every)  # one run: each costs Dagster some half a second
 
     def listing(self, crawl: str) -> None:
         """List a crawl; one that cannot be read at all is not kept with the store, where it would block later runs."""

@@ -81,8 +81,8 @@ def main() -> None:
     graph = Clock("the graph's own cost", 1, whole.wall - stages.wall, whole.processor - stages.processor)
     rows = [clock.row() for clock in (whole, imports, dagster, stages, graph)]
     print(table(rows))
-    kept = "within" if graph.processor <= MOST else "above"
-    print(f"\n{graph.processor:.1f} s of processor time: {kept} the {MOST:.0f} s that the graph may cost")
+    kept = "within" if graph.wall <= MOST else "above"
+    print(f"\n{graph.wall:.1f} s: {kept} the {MOST:.0f} s that the graph may cost")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({"images": options.images, "epochs": options.epochs, "rows": rows}, indent=1))
     print(f"written to {options.json}")
