@@ -40,7 +40,9 @@ def _lives(instance: dg.DagsterInstance, run_id: str) -> bool:
         number = data.metadata.get("pid") if data is not None else None
         if number is not None and told.step_key is None:
             try:
-                return bool(psutil.Process(int(str(number.value))).create_time() <= told.timestamp + _CLOCK)
+                process = psutil.Process(int(str(number.value)))
+                dead = process.status() == psutil.STATUS_ZOMBIE  # which nobody has asked after yet
+                return not dead and bool(process.create_time() <= told.timestamp + _CLOCK)
             except psutil.NoSuchProcess:
                 return False
     return True  # none has told of itself yet

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 import yaml
 from dagster._core.events import EngineEventData
@@ -52,6 +54,15 @@ def test_a_run_lives_as_long_as_its_process(instance: dg.DagsterInstance) -> Non
     assert health(instance, run_in(instance, os.getpid())) == WorkerStatus.RUNNING
     assert health(instance, run_in(instance, ended_process())) == WorkerStatus.FAILED
     assert health(instance, run_in(instance, None)) == WorkerStatus.RUNNING  # it has only been asked for
+
+
+def test_a_dead_process_whose_parent_has_not_asked_is_dead(instance: dg.DagsterInstance) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as done:
+        assert done.stdout is not None
+        done.stdout.read()  # until it ends
+        while psutil.Process(done.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        assert health(instance, run_in(instance, done.pid)) == WorkerStatus.FAILED
 
 
 def test_the_latest_process_of_a_run_counts(instance: dg.DagsterInstance) -> None:
