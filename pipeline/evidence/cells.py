@@ -131,7 +131,7 @@ class Products:
         for at in range(0, len(self.order), SELECTED_ROWS):
             rows = self.order[at : at + SELECTED_ROWS]
             counts = self.ends[rows, -1]
-            padded = np.full((len(rows), int(counts.max())), -np.inf, np.float32)
+            padded = np.full((len(rows), max(1, int(counts.max()))), -np.inf, np.float32)
             stop = start + int(counts.sum())
             padded[np.arange(padded.shape[1]) < counts[:, None]] = self.values[start:stop]
             start = stop

@@ -96,6 +96,13 @@ def test_the_nearest_of_what_is_asked_for_are_those_of_the_double_loop(
         assert np.isnan(cosine[i, len(best) :]).all()
 
 
+def test_who_asks_for_empty_lists_alone_has_no_neighbours() -> None:
+    source = lists_of(units(0, 3), [0, 0, 3])
+    found, cosine = nearest_listed(asking(units(1, 2), [[0], [0]]), source, np.arange(2), lambda at: at + 9, 2)
+    assert found.tolist() == [[-1, -1], [-1, -1]]
+    assert np.isnan(cosine).all()
+
+
 def test_a_crowd_of_doubles_hides_nobody_in_a_list() -> None:
     points = units(3, 200, 4)
     points[:150] = points[0]
