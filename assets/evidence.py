@@ -89,13 +89,19 @@ def _gather(
     progress: ProgressReporter,
     make: Callable[..., Artifact],
     sample: Sample | None = None,
+    *,
+    stands: bool = True,
 ) -> Outcome:
-    """Make one table with the settings of its own section, the launchpad's over them."""
+    """Make one table with the settings of its own section, the launchpad's over them.
+
+    One that `stands` is fitted on the crawls that the settings name, and judges the others.
+    """
     section = context.asset_key.path[-1].removeprefix("evidence_")
     settings = overridden(store.settings(), section, context.op_execution_context.op_config)
     with _work(context, store, progress, f"evidence: {section}") as (opened, crawls, advance):
         own = getattr(settings, section)
-        artifact = make(opened, crawls, own, workers=store.workers(), on_progress=advance)
+        fitted = {"fitted_on": settings.evidence.fitted_on} if stands else {}
+        artifact = make(opened, crawls, own, workers=store.workers(), on_progress=advance, **fitted)
     return result(artifact, _shown(store, artifact, sample))
 
 
@@ -108,7 +114,7 @@ def evidence_duplicates(context: dg.AssetExecutionContext, store: StoreResource,
 @_asset("rank", [], {"parquet"})
 def evidence_rank(context: dg.AssetExecutionContext, store: StoreResource, progress: Progress) -> Outcome:
     """Where each image stands in its class's search results, all queries and sources merged by position."""
-    return _gather(context, store, progress, make_rank)
+    return _gather(context, store, progress, make_rank, stands=False)
 
 
 @dg.multi_asset(
@@ -167,7 +173,7 @@ def evidence_opinion(context: dg.AssetExecutionContext, store: StoreResource, pr
 @_asset("confusion", ["features", "evidence_opinion"], {"faiss", "parquet"})
 def evidence_confusion(context: dg.AssetExecutionContext, store: StoreResource, progress: Progress) -> Outcome:
     """The most confused classes, their images clustered together, and which class owns each joint cluster."""
-    return _gather(context, store, progress, make_confusion, pictures.confusion_sample)
+    return _gather(context, store, progress, make_confusion, pictures.confusion_sample, stands=False)
 
 
 @_asset("aum", ["baseline_model"], {"parquet"})
@@ -227,7 +233,7 @@ def evidence_fused(context: dg.AssetExecutionContext, store: StoreResource, prog
         verified = Verified.read(opened.current("settled"))
         return make_fused(opened, crawls, evidence_wanted(store.settings()), settings, verified, **more)
 
-    return _gather(context, store, progress, make)
+    return _gather(context, store, progress, make, stands=False)
 
 
 @dg.asset(

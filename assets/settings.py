@@ -82,6 +82,15 @@ class DeliverySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvidenceSettings:
+    """What images are judged by."""
+
+    #: crawls that the evidence is fitted on, by name, so that those which come later cost their own images alone; all
+    #: crawls where none is named
+    fitted_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything a user can decide; each part's settings are documented beside its algorithm."""
 
@@ -94,6 +103,7 @@ class Settings:
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     images: DecodeSettings = field(default_factory=DecodeSettings)
     features: FeaturesSettings = field(default_factory=FeaturesSettings)
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     duplicates: DuplicateSettings = field(default_factory=DuplicateSettings)
     rank: RankSettings = field(default_factory=RankSettings)
     kmeans: KMeansSettings = field(default_factory=KMeansSettings)

@@ -29,7 +29,8 @@ from pipeline.evidence.neighbours import NeighbourSettings, unit_rows
 from pipeline.evidence.same_picture import same_picture, thumbnails
 from pipeline.measure import MemorySampler
 from pipeline.stages.classes import ClassOrder
-from pipeline.stages.neighbour_search import Search, lay_out, recall, search_all
+from pipeline.stages.neighbour_layout import Search, lay_out
+from pipeline.stages.neighbour_search import recall, search_all
 from pipeline.stages.population import Population
 from pipeline.storage.arrays import ArrayShards, open_array, write_array
 from pipeline.storage.atomic import publish_json

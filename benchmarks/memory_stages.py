@@ -1,7 +1,8 @@
 """One stage over a synthetic store: what benchmarks/memory.py and scale.py start in a process of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from assets.recipes import RECIPES
 from pipeline.evidence.confusion import ConfusionSettings
@@ -33,9 +34,10 @@ from pipeline.storage.artifacts import Store
 WORKERS = 2
 
 
-def run(folder: str, stage: str, *crawls: str) -> None:
+def run(folder: str, stage: str, *crawls: str, fitted_on: Sequence[str] = ()) -> None:
     """Make one kind of evidence with the default settings; what it reads has been made before."""
     store = Store(Path(folder))
+    stands: dict[str, Any] = {"workers": WORKERS, "fitted_on": fitted_on}
 
     def made() -> list[str]:
         return [name for name in EVIDENCE if store.partitions(f"evidence-{name}")]
@@ -45,17 +47,17 @@ def run(folder: str, stage: str, *crawls: str) -> None:
         make_class_evidence(store, crawls, [one for one in sources if one.name in names], workers=WORKERS)
 
     makers: dict[str, Callable[[], object]] = {
-        "duplicates": lambda: make_duplicates(store, crawls, DuplicateSettings(), workers=WORKERS),
+        "duplicates": lambda: make_duplicates(store, crawls, DuplicateSettings(), **stands),
         "rank": lambda: make_rank(store, crawls, RankSettings(), workers=WORKERS),
         "in class": lambda: in_class("kmeans", "density", "hdbscan"),  # in one pass
         "kmeans": lambda: in_class("kmeans"),
         "density": lambda: in_class("density"),
         "hdbscan": lambda: in_class("hdbscan"),
-        "neighbours": lambda: make_neighbours(store, crawls, NeighbourSettings(), workers=WORKERS),
-        "opinion": lambda: make_opinion(store, crawls, OpinionSettings(), workers=WORKERS),
+        "neighbours": lambda: make_neighbours(store, crawls, NeighbourSettings(), **stands),
+        "opinion": lambda: make_opinion(store, crawls, OpinionSettings(), **stands),
         "confusion": lambda: make_confusion(store, crawls, ConfusionSettings(), workers=WORKERS),
-        "keyword": lambda: make_keyword(store, crawls, KeywordSettings(), workers=WORKERS),
-        "semantic": lambda: make_semantic(store, crawls, SemanticSettings(), workers=WORKERS),
+        "keyword": lambda: make_keyword(store, crawls, KeywordSettings(), **stands),
+        "semantic": lambda: make_semantic(store, crawls, SemanticSettings(), **stands),
         "fused": lambda: make_fused(store, crawls, made(), FusionSettings(), workers=WORKERS),
         "evidence": lambda: make_evidence(store, crawls, made(), workers=WORKERS),
     }

@@ -94,7 +94,8 @@ class Bench:
     def _judge(self, folder: Path, rows: int, crawls: tuple[str, ...]) -> None:
         store, when = str(folder / "store"), crawls[-1]
         for stage in self.options.stages:
-            program = f"from benchmarks.memory_stages import run; run({store!r}, {stage!r}, *{crawls!r})"
+            told = f"{store!r}, {stage!r}, *{crawls!r}, fitted_on={crawls[:1]!r}"
+            program = f"from benchmarks.memory_stages import run; run({told})"
             self._measure({"rows": rows, "when": when, "stage": stage}, program)
         for recipe in self.options.recipes:
             program = f"from benchmarks.memory_stages import weigh; weigh({store!r}, {recipe!r}, *{crawls!r})"

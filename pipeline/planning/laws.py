@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from pipeline.evidence.cells import CELL_IMAGES, GROUPS_ASKED, cell_count, group_count
 from pipeline.planning.figures import Asked, CrawlFigures, Rates
-from pipeline.stages.neighbour_search import ASKING_ROWS, MOST_CANDIDATES, QUERY_ROWS
+from pipeline.stages.neighbour_layout import ASKING_ROWS, QUERY_ROWS
+from pipeline.stages.neighbour_search import MOST_CANDIDATES
 
 Rows = Callable[[CrawlFigures], float]
 IN_CLASS: Final = ("kmeans", "density", "hdbscan")

@@ -21,6 +21,7 @@ from pipeline.records import SPLITS
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.stages.doubles import NOTHING_COMPARED, Compared, Pictures, same_pictures
 from pipeline.stages.population import TRAIN, Population
+from pipeline.stages.standing import FITTED, Standing
 from pipeline.storage.arrays import blocks, open_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.buckets import Spill
@@ -37,6 +38,7 @@ def make_duplicates(
     crawls: Sequence[str],
     settings: DuplicateSettings,
     *,
+    fitted_on: Sequence[str] = (),
     workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
@@ -49,6 +51,7 @@ def make_duplicates(
         store: where listing and images of the crawls are current.
         crawls: the crawls to read.
         settings: what passes for the same picture.
+        fitted_on: crawls whose doubles are found without the others' too, for what is fitted on them.
         workers: threads, or a cluster.
         on_progress: called with the number of training images just written.
 
@@ -56,6 +59,8 @@ def make_duplicates(
         Beside `evidence/` (DUPLICATES): `groups/` (GROUPS), and `pairs/part-k.npy`, int64 (p, 2):
         the smallest ids of the images of two byte contents that have been found to be one picture.
     """
+    standing = Standing.of(store, crawls, fitted_on)
+    fitted = [] if standing is None else [make_duplicates(standing.apart, standing.fitted, settings, workers=workers)]
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
     rules = identity(STAGE, CODE_VERSION, settings, [])
@@ -70,9 +75,11 @@ def make_duplicates(
         for rows in map_shards(write, enumerate(stretches(order.sizes)), workers):
             on_progress(rows)
         _write_groups(draft, shards, order.population, known, {"rules": rules, "compared": inputs_of(images)})
-        return _facts(order, known)
+        told = _facts(order, known)
+        return told | {FITTED: fitted[0].identity} if fitted else told
 
-    return store.make(STAGE, WHOLE, identity(STAGE, CODE_VERSION, settings, inputs_of([*listings, *images])), build)
+    wanted = identity(STAGE, CODE_VERSION, settings, inputs_of([*listings, *images, *fitted]))
+    return store.make(STAGE, WHOLE, wanted, build)
 
 
 @dataclass(frozen=True)

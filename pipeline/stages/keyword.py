@@ -1,22 +1,27 @@
 """Stage `evidence-keyword`: the words of each image's text against the words of the classes."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence.keyword import KeywordIndex, KeywordSettings
-from pipeline.evidence.vocabulary import vocabulary
+from pipeline.evidence.vocabulary import Vocabulary, vocabulary
 from pipeline.evidence_tables import KEYWORD
 from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.stages.merged import make_merged, summed
+from pipeline.stages.standing import Standing
 from pipeline.stages.texts import ListedTexts, make_texts, read_class_words, read_frequencies
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-keyword"
+JUDGED = "judged-keyword"  # of a crawl: the table of its images alone, where it is judged by others
 CODE_VERSION = "1"
 
 
@@ -25,6 +30,7 @@ def make_keyword(
     crawls: Sequence[str],
     settings: KeywordSettings,
     *,
+    fitted_on: Sequence[str] = (),
     workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
@@ -34,17 +40,52 @@ def make_keyword(
         store: where listing and images of the crawls are current.
         crawls: the crawls to read; the first one's catalogue names the classes.
         settings: of the matching.
+        fitted_on: crawls whose texts tell how telling a word is; all where none is named.
         workers: threads, or a cluster; each holds the texts of a stretch of classes.
         on_progress: called with the number of images just done.
     """
+    standing = Standing.of(store, crawls, fitted_on)
+    words = _Words.of(store, standing.fitted if standing is not None else crawls, settings)
+    run = workers, on_progress
+    if standing is None:
+        return _match(store, (STAGE, WHOLE), crawls, words, run)
+    base = _match(standing.apart, (STAGE, WHOLE), standing.fitted, words, run)
+    parts = [base, *(_match(store, (JUDGED, crawl), [crawl], words, run) for crawl in standing.later)]
+    facts = summed(parts, "images", "unknown")
+    return make_merged(store, standing, parts, {"evidence": KEYWORD}, lambda *_: facts, workers)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """The words of the classes, and how many texts have each."""
+
+    known: Vocabulary
+    texts: Sequence[Artifact]
+    settings: KeywordSettings
+
+    @classmethod
+    def of(cls, store: Store, crawls: Sequence[str], settings: KeywordSettings) -> Self:
+        known = vocabulary(read_class_words(store.current("listing", crawls[0])))
+        return cls(known, [make_texts(store, crawl, known) for crawl in crawls], settings)
+
+    def index(self) -> KeywordIndex:
+        return KeywordIndex(self.known, *read_frequencies(self.texts), self.settings)
+
+
+def _match(
+    store: Store,
+    made: tuple[str, str],
+    crawls: Sequence[str],
+    words: _Words,
+    run: tuple[Workers, Callable[[int], None]],
+) -> Artifact:
+    """The table of some crawls, as a stage and partition."""
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
-    known = vocabulary(read_class_words(listings[0]))
-    texts = [make_texts(store, crawl, known) for crawl in crawls]
+    workers, on_progress = run
 
     def build(draft: Draft) -> Facts:
-        order = ClassOrder.read(listings, images)
-        index = KeywordIndex(known, *read_frequencies(texts), settings)
+        order, index = ClassOrder.read(listings, images), words.index()
         listed = ListedTexts(listings)
         tasks = [(k, task) for k, task in enumerate(stretches(order.sizes))]
         left = [task for task in tasks if draft.finished(task[0]) is None]
@@ -53,8 +94,8 @@ def make_keyword(
         facts = [draft.finished(number) or {} for number, _ in tasks]
         return {"images": len(order), "unknown": sum(fact["unknown"] for fact in facts)}
 
-    wanted = identity(STAGE, CODE_VERSION, settings, inputs_of([*listings, *images, *texts]))
-    return store.make(STAGE, WHOLE, wanted, build)
+    wanted = identity(STAGE, CODE_VERSION, words.settings, inputs_of([*listings, *images, *words.texts]))
+    return store.make(*made, wanted, build)
 
 
 def _match_stretch(

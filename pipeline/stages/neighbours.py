@@ -15,14 +15,21 @@ from pipeline.engine import Workers, map_shards
 from pipeline.evidence.neighbours import NeighbourSettings, agreement
 from pipeline.evidence_tables import NEAREST, NEIGHBOURS
 from pipeline.stages.classes import ClassOrder, current_features, read_column, stretches
-from pipeline.stages.neighbour_search import Layout, Search, lay_out, recall, search_all
+from pipeline.stages.merged import make_merged, summed
+from pipeline.stages.neighbour_index import Index
+from pipeline.stages.neighbour_layout import Search, keep_cells, lay_out
+from pipeline.stages.neighbour_search import recall, search_all, search_blocks
+from pipeline.stages.standing import Standing
 from pipeline.storage.arrays import Array, ArrayShards, open_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts
+from pipeline.storage.pieces import digest_of
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-neighbours"
-CODE_VERSION = "2"
+JUDGED = "judged-neighbours"  # of a crawl: the table of its images alone, where others are looked for
+CODE_VERSION = "3"
+Run = tuple[Workers, Callable[[int], None]]
 
 
 def make_neighbours(
@@ -30,28 +37,47 @@ def make_neighbours(
     crawls: Sequence[str],
     settings: NeighbourSettings,
     *,
+    fitted_on: Sequence[str] = (),
     workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
     """Find each usable training image's nearest neighbours by cosine over all classes and crawls, its doubles left out.
 
     Up to `exact_images` every pair is compared. Above, images are laid out by cell in a scratch file and each is
-    compared with the cells that the images of its cell are nearest to; `recall` in the facts is measured on a sample.
+    compared with the cells nearest to it; `recall` in the facts is measured on a sample.
 
     Args:
         store: where listing, images, features and `evidence-duplicates` are current.
         crawls: the crawls to read.
         settings: of the search.
+        fitted_on: crawls that neighbours are looked for in; all where none is named. An image of another crawl has none
+            where these have no image of its class, with which none could agree.
         workers: threads, or a cluster; each holds a block of queries and its candidates.
         on_progress: called with the number of images just searched.
 
     Returns:
-        Beside `evidence/` (NEIGHBOURS): `nearest/` (NEAREST), the neighbours themselves.
+        Beside `evidence/` (NEIGHBOURS): `nearest/` (NEAREST), the neighbours themselves; and `cells/`, see
+        `keep_cells`, where not every pair was compared.
     """
+    current_features(store, crawls)  # of all of them, in one space
+    standing, run = Standing.of(store, crawls, fitted_on), (workers, on_progress)
+    if standing is None:
+        return _search(store, crawls, store.current("evidence-duplicates"), settings, run)
+    base = _search(standing.apart, standing.fitted, standing.duplicates(), settings, run)
+    parts = [base, *(_judged(standing, base, crawl, settings, run) for crawl in standing.later)]
+    facts = base.facts | summed(parts, "images", "unknown")
+    tables = {"evidence": NEIGHBOURS, "nearest": NEAREST}
+    return make_merged(store, standing, parts, tables, lambda *_: facts, workers)
+
+
+def _search(
+    store: Store, crawls: Sequence[str], duplicates: Artifact, settings: NeighbourSettings, run: Run
+) -> Artifact:
+    """The table of crawls whose images are looked for among each other."""
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
     features = current_features(store, crawls)
-    duplicates = store.current("evidence-duplicates")
+    workers, on_progress = run
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
@@ -60,10 +86,12 @@ def make_neighbours(
         search = Search(order, shards, group, settings, draft.folder / "scratch")
         with threadpool_limits(1):  # one block a thread
             layout = lay_out(search, workers)
-            found, cosine = _spread(search, layout, search_all(search, layout, workers, on_progress))
-            tasks = [(k, task) for k, task in enumerate(stretches(order.sizes)) if draft.finished(k) is None]
-            for _ in map_shards(partial(_write, draft, order, found, cosine), tasks, workers):
+            found, cosine = _spread(search, layout.rows, search_all(search, layout, workers, on_progress))
+            tasks = list(enumerate(stretches(order.sizes)))
+            left = [task for task in tasks if draft.finished(task[0]) is None]
+            for _ in map_shards(partial(_write, draft, (order, order), found, cosine), left, workers):
                 pass
+            keep_cells(draft, len(tasks), search, layout)
             missed = {} if search.exact else {"recall": recall(search, layout, found)}
         shutil.rmtree(search.scratch, ignore_errors=True)
         return {"images": len(order), "unknown": len(order) - len(layout.rows), "exact": search.exact, **missed}
@@ -72,8 +100,31 @@ def make_neighbours(
     return store.make(STAGE, WHOLE, wanted, build)
 
 
-def _spread(search: Search, layout: Layout, folders: Sequence[Path]) -> tuple[Array, Array]:
-    """The tasks' findings in the order of the evidence tables: (t, k) rows and cosines, on the disk."""
+def _judged(standing: Standing, base: Artifact, crawl: str, settings: NeighbourSettings, run: Run) -> Artifact:
+    """The table of a later crawl, whose images are looked for among those of the fitted ones."""
+    store, (workers, on_progress) = standing.store, run
+    listing, images, features = (store.current(stage, crawl) for stage in ("listing", "images", "features"))
+    order = ClassOrder.read([listing], [images])
+    group = standing.groups(order)
+
+    def build(draft: Draft) -> Facts:
+        own = Search(order, ArrayShards([features.table("features")]), group, settings, draft.folder / "scratch")
+        with threadpool_limits(1):
+            index = Index.open(base, standing, settings)
+            rows, find = index.questions(own, workers)
+            found, cosine = _spread(own, rows, search_blocks(own, index.blocks(len(rows)), find, workers, on_progress))
+            tasks = [task for task in enumerate(stretches(order.sizes)) if draft.finished(task[0]) is None]
+            for _ in map_shards(partial(_write, draft, (order, index.search.order), found, cosine), tasks, workers):
+                pass
+        shutil.rmtree(own.scratch, ignore_errors=True)
+        return {"images": len(order), "unknown": len(order) - len(rows)}
+
+    inputs = [*inputs_of([listing, images, features, base]), digest_of(group)]
+    return store.make(JUDGED, crawl, identity(JUDGED, CODE_VERSION, settings, inputs), build)
+
+
+def _spread(search: Search, asked: npt.NDArray[np.int64], folders: Sequence[Path]) -> tuple[Array, Array]:
+    """The tasks' findings on the rows asked for, in the order of evidence tables: (t, k) rows, cosines, on the disk."""
     search.scratch.mkdir(parents=True, exist_ok=True)
     shape = (max(len(search.order), 1), search.settings.k)
     found = np.memmap(search.scratch / "nearest.raw", np.int64, "w+", shape=shape)
@@ -82,17 +133,21 @@ def _spread(search: Search, layout: Layout, folders: Sequence[Path]) -> tuple[Ar
     start = 0
     for folder in folders:
         own = open_array(folder / "nearest.npy")
-        rows = layout.rows[start : start + len(own)]
+        rows = asked[start : start + len(own)]
         found[rows], cosine[rows] = own, open_array(folder / "cosine.npy")
         start += len(own)
     return found, cosine
 
 
-def _write(draft: Draft, order: ClassOrder, found: Array, cosine: Array, task: tuple[int, range]) -> None:
-    number, classes = task
+def _write(
+    draft: Draft, orders: tuple[ClassOrder, ClassOrder], found: Array, cosine: Array, task: tuple[int, range]
+) -> None:
+    """Write a stretch of the first order, given its neighbours as rows of the second."""
+    (order, known), (number, classes) = orders, task
     rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
-    near, close = np.asarray(found[rows]), np.asarray(cosine[rows])
-    said = agreement(order.class_index[rows], np.where(near >= 0, order.class_index[near], -1), close)
+    label = order.class_index[rows]
+    near, close = np.where(known.sizes[label, None] > 0, found[rows], -1), np.asarray(cosine[rows])
+    said = agreement(label, np.where(near >= 0, known.class_index[near], -1), close)
     image_id = order.image_id[rows]
     columns: dict[str, Any] = {
         "image_id": image_id,
@@ -104,7 +159,7 @@ def _write(draft: Draft, order: ClassOrder, found: Array, cosine: Array, task: t
     files = {
         part_path(draft.table("evidence"), number): pa.table(columns, schema=NEIGHBOURS),
         part_path(draft.table("nearest"), number): pa.table(
-            {"image_id": image_id, "neighbours": _lists(near, order.image_id)}, schema=NEAREST
+            {"image_id": image_id, "neighbours": _lists(near, known.image_id)}, schema=NEAREST
         ),
     }
     draft.finish(number, {path: write_table(path, table.schema, [table]) for path, table in files.items()})

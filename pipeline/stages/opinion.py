@@ -6,29 +6,31 @@ size images x classes is ever held.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from pipeline.engine import Workers, map_shards
-from pipeline.evidence.confident import Opinions, class_thresholds, confident_classes, opinions
 from pipeline.evidence.folds import fold_of_groups
-from pipeline.evidence.probe import OpinionSettings, Probe
-from pipeline.evidence_tables import CLASS_OPINION, JOINT, OPINION
+from pipeline.evidence.probe import OpinionSettings
+from pipeline.evidence_tables import OPINION
 from pipeline.stages.classes import ClassOrder, current_features, read_column, stretches
-from pipeline.stages.probing import FoldedImages, probabilities, read_probes, train_probes, write_probes
-from pipeline.storage.arrays import ArrayShards, blocks, scratch_array
+from pipeline.stages.merged import make_merged, summed
+from pipeline.stages.opinion_tables import write_thresholds, write_together, write_verdicts
+from pipeline.stages.probing import FoldedImages, read_probes, train_probes, write_probes
+from pipeline.stages.standing import Standing
+from pipeline.storage.arrays import ArrayShards, array_rows, blocks, open_array, scratch_array, write_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts
-from pipeline.storage.tables import part_path, write_table
+from pipeline.storage.pieces import digest_of
+from pipeline.storage.tables import read_table
 
 STAGE = "evidence-opinion"
+JUDGED = "judged-opinion"  # of a crawl: the tables of its images alone, where it is judged by others
 CODE_VERSION = "2"
-
-Integers = npt.NDArray[np.integer[Any]]
+SUMS = ("images", "opinions", "agreeing", "issues")  # among the facts
+Run = tuple[Workers, Callable[[int], None]]
 
 
 def make_opinion(
@@ -36,6 +38,7 @@ def make_opinion(
     crawls: Sequence[str],
     settings: OpinionSettings,
     *,
+    fitted_on: Sequence[str] = (),
     workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
@@ -47,6 +50,8 @@ def make_opinion(
         store: where listing, images, features and `evidence-duplicates` are current.
         crawls: the crawls to read.
         settings: of the folds.
+        fitted_on: crawls that probes and thresholds are fitted on; all where none is named. Images of other crawls are
+            judged by the probe that did not see their doubles.
         workers: threads, or a cluster.
         on_progress: called with the number of images just judged.
 
@@ -54,20 +59,62 @@ def make_opinion(
         Beside `evidence/` (OPINION): `joint/` (JOINT), `classes/` (CLASS_OPINION), and `probe/part-k.npy`, float32
         (D + 1, C): weights and, last, bias of the probe that judges fold k; softmax of its logits is the probability.
     """
+    current_features(store, crawls)  # of all of them, in one space
+    standing, run = Standing.of(store, crawls, fitted_on), (workers, on_progress)
+    if standing is None:
+        return _fit(store, crawls, store.current("evidence-duplicates"), settings, run)
+    base = _fit(standing.apart, standing.fitted, standing.duplicates(), settings, run)
+    parts = [base, *(_judged(standing, base, crawl, settings, run) for crawl in standing.later)]
+    return make_merged(store, standing, parts, {"evidence": OPINION}, partial(_together, parts), workers)
+
+
+def _fit(store: Store, crawls: Sequence[str], duplicates: Artifact, settings: OpinionSettings, run: Run) -> Artifact:
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
     features = current_features(store, crawls)
-    duplicates = store.current("evidence-duplicates")
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
         fold = _folds(read_column(duplicates, order, "duplicate_group"), settings)
         shards = ArrayShards([artifact.table("features") for artifact in features])
         with threadpool_limits(1):  # sums would depend on how the libraries' own threads share them out
-            return _judge(draft, FoldedImages(order, shards, fold), settings, workers, on_progress)
+            return _judge(draft, FoldedImages(order, shards, fold), settings, run)
 
     wanted = identity(STAGE, CODE_VERSION, settings, inputs_of([*listings, *images, *features, duplicates]))
     return store.make(STAGE, WHOLE, wanted, build)
+
+
+def _judged(standing: Standing, base: Artifact, crawl: str, settings: OpinionSettings, run: Run) -> Artifact:
+    """The tables of a later crawl alone, as judged by what was fitted."""
+    store, (workers, on_progress) = standing.store, run
+    listing, images, features = (store.current(stage, crawl) for stage in ("listing", "images", "features"))
+    order = ClassOrder.read([listing], [images])
+    fold = fold_of_groups(standing.groups(order), settings.folds, settings.seed)
+
+    def build(draft: Draft) -> Facts:
+        own = FoldedImages(order, ArrayShards([features.table("features")]), fold)
+        probes = read_probes(base.table("probe"), settings.folds)
+        thresholds = read_table(base.table("classes"))["threshold"].fill_null(np.inf).to_numpy()
+        tasks = list(enumerate(stretches(order.sizes)))
+        with threadpool_limits(1):
+            for judged in map_shards(partial(write_verdicts, draft, own, probes, thresholds), tasks, workers):
+                on_progress(judged)
+        return _counts(draft, order, len(tasks))
+
+    inputs = [*inputs_of([listing, images, features, base]), digest_of(fold)]
+    return store.make(JUDGED, crawl, identity(JUDGED, CODE_VERSION, settings, inputs), build)
+
+
+def _together(parts: Sequence[Artifact], draft: Draft, shard: int, order: ClassOrder) -> Facts:
+    """What there is beside the evidence, of all crawls."""
+    write_together(draft, shard, parts)
+    probes = {path: draft.table("probe") / path.name for path in sorted(parts[0].table("probe").glob("part-*.npy"))}
+    for path, copy in probes.items():
+        stored = open_array(path)
+        with write_array(copy, stored.shape, stored.dtype) as out:
+            out[:] = stored
+    draft.finish(shard + 1, {copy: array_rows(copy) for copy in probes.values()})
+    return parts[0].facts | summed(parts, *SUMS) | {"classes": int((order.sizes > 0).sum())}
 
 
 def _folds(group: npt.NDArray[np.int64], settings: OpinionSettings) -> npt.NDArray[np.int32]:
@@ -78,27 +125,25 @@ def _folds(group: npt.NDArray[np.int64], settings: OpinionSettings) -> npt.NDArr
     return np.asarray(fold)
 
 
-def _judge(
-    draft: Draft, images: FoldedImages, settings: OpinionSettings, workers: Workers, on_progress: Callable[[int], None]
-) -> Facts:
-    tasks = list(enumerate(stretches(images.order.sizes)))
+def _judge(draft: Draft, images: FoldedImages, settings: OpinionSettings, run: Run) -> Facts:
+    tasks, (workers, on_progress) = list(enumerate(stretches(images.order.sizes))), run
     numbers = len(tasks)  # the shards of the verdicts come first, then the probe, then the thresholds
     if draft.finished(numbers) is None:
         write_probes(draft, numbers, train_probes(images, settings, workers))
-    probes = read_probes(draft, settings.folds)
-    for _ in map_shards(partial(_write_thresholds, draft, images, probes, numbers + 1), tasks, workers):
+    probes = read_probes(draft.table("probe"), settings.folds)
+    for _ in map_shards(partial(write_thresholds, draft, images, probes, numbers + 1), tasks, workers):
         pass
     stored = [_facts(draft, numbers + 1 + number)["thresholds"] for number, _ in tasks]
     thresholds = np.array([np.inf if t is None else t for part in stored for t in part])
-    for judged in map_shards(partial(_write_verdicts, draft, images, probes, thresholds), tasks, workers):
+    for judged in map_shards(partial(write_verdicts, draft, images, probes, thresholds), tasks, workers):
         on_progress(judged)
-    told = [_facts(draft, number) for number, _ in tasks]
-    return {
-        "images": len(images.order),
-        "classes": int((images.order.sizes > 0).sum()),
-        **{name: sum(one[name] for one in told) for name in ("opinions", "agreeing", "issues")},
-        **_facts(draft, numbers),
-    }
+    return {**_counts(draft, images.order, numbers), **_facts(draft, numbers)}
+
+
+def _counts(draft: Draft, order: ClassOrder, numbers: int) -> Facts:
+    told = [_facts(draft, number) for number in range(numbers)]
+    sums = {name: sum(one[name] for one in told) for name in SUMS[1:]}
+    return {"images": len(order), "classes": int((order.sizes > 0).sum()), **sums}
 
 
 def _facts(draft: Draft, shard: int) -> Facts:
@@ -106,107 +151,3 @@ def _facts(draft: Draft, shard: int) -> Facts:
     if found is None:
         raise RuntimeError(f"shard {shard} of {draft.folder} has vanished while it was worked on")
     return found
-
-
-def _write_thresholds(
-    draft: Draft, images: FoldedImages, probes: Sequence[Probe], first: int, task: tuple[int, range]
-) -> None:
-    """A stretch holds all images of its classes, and so all that their thresholds depend on."""
-    number, classes = task
-    if draft.finished(first + number) is not None:
-        return
-    rows = images.stretch(classes)
-    confidence = np.full(rows.stop - rows.start, np.nan, np.float32)
-    for block, chance in probabilities(images, probes, rows):
-        confidence[block - rows.start] = chance[np.arange(len(block)), images.order.class_index[block]]
-    label = images.order.class_index[rows] - classes[0]
-    thresholds = class_thresholds(confidence, label, len(classes))
-    draft.finish(first + number, {}, {"thresholds": [t if np.isfinite(t) else None for t in thresholds.tolist()]})
-
-
-def _write_verdicts(
-    draft: Draft,
-    images: FoldedImages,
-    probes: Sequence[Probe],
-    thresholds: npt.NDArray[np.float64],
-    task: tuple[int, range],
-) -> int:
-    number, classes = task
-    rows = images.stretch(classes)
-    count: int = rows.stop - rows.start
-    if draft.finished(number) is not None:
-        return count
-    told, confident = _verdicts(images, probes, thresholds, rows)
-    label = images.order.class_index[rows]
-    tables = {
-        "evidence": (OPINION, _evidence(images, rows, told, confident)),
-        "joint": (JOINT, _joint(label, confident, images.classes)),
-        "classes": (CLASS_OPINION, _class_figures(classes, label, told, confident, thresholds)),
-    }
-    files = {}
-    for folder, (schema, columns) in tables.items():
-        path = part_path(draft.table(folder), number)
-        files[path] = write_table(path, schema, [pa.table(columns, schema=schema)])
-    facts = {
-        "opinions": int((told.predicted_class >= 0).sum()),
-        "agreeing": int((told.predicted_class == label).sum()),
-        "issues": int(((confident >= 0) & (confident != label)).sum()),
-    }
-    draft.finish(number, files, facts)
-    return count
-
-
-def _verdicts(
-    images: FoldedImages, probes: Sequence[Probe], thresholds: npt.NDArray[np.float64], rows: slice
-) -> tuple[Opinions, npt.NDArray[np.int32]]:
-    """Opinions, NaN where there is none, and the class each image confidently is or -1."""
-    n = rows.stop - rows.start
-    every = Opinions(
-        np.full(n, np.nan, np.float32),
-        np.full(n, np.nan, np.float32),
-        np.full(n, -1, np.int32),
-        np.full(n, np.nan, np.float32),
-    )
-    confident = np.full(n, -1, np.int32)
-    for block, chance in probabilities(images, probes, rows):
-        at = block - rows.start
-        told = opinions(chance, images.order.class_index[block])
-        for whole, part in zip(vars(every).values(), vars(told).values(), strict=True):
-            whole[at] = part
-        confident[at] = confident_classes(chance, thresholds)
-    return every, confident
-
-
-def _evidence(images: FoldedImages, rows: slice, told: Opinions, confident: Integers) -> dict[str, Any]:
-    unknown = told.predicted_class < 0
-    issue = (confident >= 0) & (confident != images.order.class_index[rows])
-    return {
-        "image_id": images.order.image_id[rows],
-        "fold": images.fold[rows],
-        **{name: pa.array(values, mask=unknown) for name, values in vars(told).items()},
-        "label_issue": issue,
-        "opinion_class": pa.array(confident, mask=~issue),
-    }
-
-
-def _joint(label: Integers, confident: Integers, classes: int) -> dict[str, Any]:
-    sure = confident >= 0
-    cells, counts = np.unique(label[sure].astype(np.int64) * classes + confident[sure], return_counts=True)
-    return {"given_class": cells // classes, "confident_class": cells % classes, "images": counts}
-
-
-def _class_figures(
-    classes: range, label: Integers, told: Opinions, confident: Integers, thresholds: npt.NDArray[np.float64]
-) -> dict[str, Any]:
-    def count(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        return np.bincount(label[chosen] - classes.start, minlength=len(classes))
-
-    sure, right = count(confident >= 0), count(confident == label)
-    share = np.divide(right, sure, out=np.zeros(len(classes)), where=sure > 0)
-    own = thresholds[classes.start : classes.stop]
-    return {
-        "class_index": np.array(classes),
-        "images": count(told.predicted_class >= 0),
-        "threshold": pa.array(own, mask=np.isinf(own)),
-        "right_share": pa.array(share, mask=sure == 0),
-    }

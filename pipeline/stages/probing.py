@@ -90,7 +90,7 @@ def write_probes(draft: Draft, shard: int, fitted: FoldProbes) -> None:
     """Keep the probes: `probe/part-k.npy`, float32 (D + 1, C), weights and, last, bias of the one for fold k."""
     files = {}
     for fold, probe in enumerate(fitted.probes):
-        path = _probe_path(draft, fold)
+        path = _probe_path(draft.table("probe"), fold)
         with write_array(path, (len(probe.weights) + 1, len(probe.bias)), np.float32) as out:
             out[:-1], out[-1] = probe.weights, probe.bias
         files[path] = len(probe.weights) + 1
@@ -98,14 +98,14 @@ def write_probes(draft: Draft, shard: int, fitted: FoldProbes) -> None:
     draft.finish(shard, files, {"shrinkage": fitted.shrinkage, "temperature": fitted.temperature, "loss": loss})
 
 
-def read_probes(draft: Draft, folds: int) -> list[Probe]:
-    """What `write_probes` wrote, memory-mapped."""
-    stored = [open_array(_probe_path(draft, fold)) for fold in range(folds)]
+def read_probes(folder: Path, folds: int) -> list[Probe]:
+    """What `write_probes` wrote to the folder `probe`, memory-mapped."""
+    stored = [open_array(_probe_path(folder, fold)) for fold in range(folds)]
     return [Probe(own[:-1], own[-1]) for own in stored]
 
 
-def _probe_path(draft: Draft, fold: int) -> Path:
-    return draft.table("probe") / f"part-{fold:05d}.npy"
+def _probe_path(folder: Path, fold: int) -> Path:
+    return folder / f"part-{fold:05d}.npy"
 
 
 def probabilities(

@@ -11,6 +11,8 @@ from pipeline.engine import Workers, map_shards
 from pipeline.evidence.semantic import BUILT_IN, Closeness, Encoder, SemanticSettings, closeness
 from pipeline.evidence_tables import SEMANTIC
 from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.stages.merged import make_merged, summed
+from pipeline.stages.standing import Standing
 from pipeline.stages.text_vectors import built_in_encoder, make_text_vectors
 from pipeline.storage.arrays import Array, ArrayShards, open_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
@@ -18,6 +20,7 @@ from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-semantic"
+JUDGED = "judged-semantic"  # of a crawl: the table of its images alone, where it is judged by others
 CODE_VERSION = "1"
 
 
@@ -27,6 +30,7 @@ def make_semantic(
     settings: SemanticSettings,
     encoder: Encoder | None = None,
     *,
+    fitted_on: Sequence[str] = (),
     workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Artifact:
@@ -37,6 +41,7 @@ def make_semantic(
         crawls: the crawls to read; the first one's catalogue names the classes.
         settings: which encoder is asked for.
         encoder: that encoder; None: the built-in one.
+        fitted_on: crawls on whose texts the built-in encoder is fitted; all where none is named.
         workers: threads, or a cluster; each holds a stretch of classes.
         on_progress: called with the number of images just encoded, or compared where they were encoded before.
 
@@ -45,10 +50,30 @@ def make_semantic(
     """
     if encoder is None and settings.encoder != BUILT_IN:
         raise ValueError(f"semantic.encoder: {settings.encoder!r} is not built in: give the encoder it names")
+    standing = Standing.of(store, crawls, fitted_on)
+    fitted = standing.fitted if standing is not None else crawls
+    encoder = encoder or built_in_encoder(store, fitted, settings.lsa)
+    run = workers, on_progress
+    if standing is None:
+        return _compare(store, (STAGE, WHOLE), crawls, encoder, run)
+    base = _compare(standing.apart, (STAGE, WHOLE), fitted, encoder, run)
+    parts = [base, *(_compare(store, (JUDGED, crawl), [crawl], encoder, run) for crawl in standing.later)]
+    facts = summed(parts, "images", "unknown")
+    return make_merged(store, standing, parts, {"evidence": SEMANTIC}, lambda *_: facts, workers)
+
+
+def _compare(
+    store: Store,
+    made: tuple[str, str],
+    crawls: Sequence[str],
+    encoder: Encoder,
+    run: tuple[Workers, Callable[[int], None]],
+) -> Artifact:
+    """The table of some crawls, as a stage and partition; the vectors are of the same partition."""
+    workers, on_progress = run
+    vectors = make_text_vectors(store, crawls, encoder, made[1], workers=workers, on_progress=on_progress)
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
-    encoder = encoder or built_in_encoder(store, crawls, settings.lsa)
-    vectors = make_text_vectors(store, crawls, encoder, workers=workers, on_progress=on_progress)
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
@@ -61,8 +86,7 @@ def make_semantic(
         facts = [draft.finished(number) or {} for number, _ in tasks]
         return {"images": len(order), "unknown": sum(fact["unknown"] for fact in facts)}
 
-    wanted = identity(STAGE, CODE_VERSION, {}, inputs_of([*listings, *images, vectors]))
-    return store.make(STAGE, WHOLE, wanted, build)
+    return store.make(*made, identity(STAGE, CODE_VERSION, {}, inputs_of([*listings, *images, vectors])), build)
 
 
 class _Vectors:

@@ -35,6 +35,7 @@ def make_text_vectors(
     store: Store,
     crawls: Sequence[str],
     encoder: Encoder,
+    partition: str = WHOLE,
     *,
     workers: Workers,
     on_progress: Callable[[int], None] = lambda _: None,
@@ -48,6 +49,7 @@ def make_text_vectors(
         store: where listing and images of the crawls are current.
         crawls: the crawls to read; the first one's catalogue names the classes.
         encoder: what makes vectors.
+        partition: of the artifact.
         workers: threads, or a cluster; each holds the texts of a stretch of classes.
         on_progress: called with the number of images just done.
     """
@@ -74,7 +76,7 @@ def make_text_vectors(
         }
 
     told = {"encoder": encoder.identity}
-    return store.make(STAGE, WHOLE, identity(STAGE, CODE_VERSION, told, inputs_of([*listings, *images])), build)
+    return store.make(STAGE, partition, identity(STAGE, CODE_VERSION, told, inputs_of([*listings, *images])), build)
 
 
 def built_in_encoder(store: Store, crawls: Sequence[str], settings: LsaSettings) -> Encoder:

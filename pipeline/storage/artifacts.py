@@ -83,6 +83,7 @@ class Store:
     """A folder that holds everything Winnow knows about a set of crawls."""
 
     root: Path
+    points: bool = True  # whether what is made through it becomes current
 
     def find(self, stage: str, partition: str, wanted: str) -> Artifact | None:
         """The artifact of exactly that identity, if it has been published."""
@@ -164,7 +165,7 @@ class Store:
             made = [stage for stage in made if stage in given]
             if made:
                 shared.tell_work(self.work())
-        for stage, own in wanted.items():
+        for stage, own in wanted.items() if self.points else ():
             pointer = self._pointer(stage, partition)
             if not pointer.exists() or read_sealed(pointer)["identity"] != own:
                 with in_turn(self.root / "locks" / "current.lock"):

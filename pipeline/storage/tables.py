@@ -1,6 +1,7 @@
 """Parquet as we write and read it: page checksums always, bounded memory where a table is streamed."""
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -104,19 +105,40 @@ def read_rows(folder: Path, rows: range, columns: Sequence[str]) -> pa.Table:
         rows: a run of row numbers over all parts; numbers past the end hold nothing.
         columns: which to read.
     """
+    return RowReader(folder).read(rows, columns)
+
+
+class RowReader:
+    """Runs of a table's rows; where its parts begin is read once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the parts' footers."""
+        self._folder = folder
+        self._parts = part_paths(folder)
+        self._starts = list(itertools.accumulate((read_footer(part).num_rows for part in self._parts), initial=0))
+
+    def read(self, rows: range, columns: Sequence[str]) -> pa.Table:
+        """As `read_rows`."""
+        found = []
+        for part, start, stop in zip(self._parts, self._starts, self._starts[1:], strict=False):
+            if rows.start < stop and start < rows.stop:
+                found += _rows_of_part(part, range(rows.start - start, rows.stop - start), columns)
+        if not found:
+            raise IndexError(f"{self._folder} holds {self._starts[-1]} rows, none of {rows}")
+        return pa.concat_tables(found)
+
+
+def _rows_of_part(part: Path, rows: range, columns: Sequence[str]) -> list[pa.Table]:
     found, begin = [], 0
-    for part in part_paths(folder):
-        with open_part(part) as file:
-            for group in range(file.num_row_groups):
-                end = begin + file.metadata.row_group(group).num_rows
-                first, last = max(rows.start, begin), min(rows.stop, end)
-                if first < last:
-                    held = file.read_row_group(group, columns=list(columns))
-                    found.append(held.slice(first - begin, last - first))
-                begin = end
-    if not found:
-        raise IndexError(f"{folder} holds {begin} rows, none of {rows}")
-    return pa.concat_tables(found)
+    with open_part(part) as file:
+        for group in range(file.num_row_groups):
+            end = begin + file.metadata.row_group(group).num_rows
+            first, last = max(rows.start, begin), min(rows.stop, end)
+            if first < last:
+                held = file.read_row_group(group, columns=list(columns))
+                found.append(held.slice(first - begin, last - first))
+            begin = end
+    return found
 
 
 class Steps:

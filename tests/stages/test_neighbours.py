@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.evidence import cells
 from pipeline.evidence.neighbours import NeighbourSettings
-from pipeline.stages import classes, neighbour_search
+from pipeline.stages import classes, neighbour_layout, neighbour_search
 from pipeline.stages import neighbours as stage
 from pipeline.stages.neighbours import make_neighbours
 from pipeline.storage.artifacts import Artifact, Store
@@ -102,8 +102,8 @@ def test_one_worker_equals_many_and_a_killed_search_goes_on(
 ) -> None:
     monkeypatch.setattr(classes, "SHARD_IMAGES", 100)
     monkeypatch.setattr(neighbour_search, "TASK_ROWS", 64)
-    monkeypatch.setattr(neighbour_search, "QUERY_ROWS", 16)
-    monkeypatch.setattr(neighbour_search, "ASKING_ROWS", 16)
+    monkeypatch.setattr(neighbour_layout, "QUERY_ROWS", 16)
+    monkeypatch.setattr(neighbour_layout, "ASKING_ROWS", 16)
     settings = NeighbourSettings(k=4, exact_images=exact_images)
     search, write = neighbour_search._search_task, stage._write
     calls: list[str] = []

@@ -10,7 +10,7 @@ import pytest
 from pipeline.evidence.folds import fold_of_groups
 from pipeline.evidence.probe import OpinionSettings
 from pipeline.evidence_tables import CLASS_OPINION, JOINT, OPINION
-from pipeline.stages import classes, opinion, probing
+from pipeline.stages import classes, opinion, opinion_tables, probing
 from pipeline.stages.opinion import make_opinion
 from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.tables import read_table
@@ -182,13 +182,13 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(classes, "SHARD_IMAGES", 50)
     whole = made(store_of(tmp_path / "whole", clouds()))
     store = store_of(tmp_path / "killed", clouds())
-    fails_at(opinion, "confident_classes", 7, monkeypatch)  # in the second of three stretches
+    fails_at(opinion_tables, "confident_classes", 7, monkeypatch)  # in the second of three stretches
     with pytest.raises(KeyboardInterrupt):
         made(store)
     monkeypatch.undo()
     monkeypatch.setattr(classes, "SHARD_IMAGES", 50)
-    for name in ("train_probes", "class_thresholds"):  # done already
-        fails_at(opinion, name, 0, monkeypatch)
+    fails_at(opinion, "train_probes", 0, monkeypatch)  # done already, as the thresholds are
+    fails_at(opinion_tables, "class_thresholds", 0, monkeypatch)
     found = made(store)
     assert found.made
     assert rows(found) == rows(whole)

@@ -70,7 +70,8 @@ def _images(draft: Draft, pictures: Sequence[Picture], image_id: list[int], shar
                     "image_id": image_id[i],
                     "status": "usable" if good else "quarantined",
                     "reason": None if good else "broken",
-                    "sha256": sha256(pictures[i].content or str(image_id[i])) if good else None,
+                    "sha256": sha256(_content(pictures[i], image_id[i])) if good else None,
+                    "perceptual_hash": int(sha256(_content(pictures[i], image_id[i]))[:16], 16) if good else None,
                     "shard": shard if good else None,
                     "row": row if good else None,
                 }
@@ -78,9 +79,18 @@ def _images(draft: Draft, pictures: Sequence[Picture], image_id: list[int], shar
             row += good
         path = draft.table("images") / f"part-{shard:05d}.parquet"
         write_table(path, IMAGES, [pa.Table.from_pylist(rows, schema=IMAGES)])
-        draft.finish(shard, {path: len(rows)})
+        shown = [_content(pictures[i], image_id[i]) for i, own in enumerate(rows, start) if own["row"] is not None]
+        pixels = draft.table("pixels") / f"part-{shard:05d}.npy"
+        with write_array(pixels, (len(shown), 8, 8, 3), np.uint8) as out:
+            for row, content in enumerate(shown):
+                out[row] = np.random.default_rng(list(content.encode())).integers(0, 256, (8, 8, 3))
+        draft.finish(shard, {path: len(rows), pixels: len(shown)})
     usable = sum(picture.features is not None for picture in pictures)
     return {"listed": len(pictures), "usable": usable, "quarantined": len(pictures) - usable}
+
+
+def _content(picture: Picture, image_id: int) -> str:
+    return picture.content or str(image_id)
 
 
 def sha256(content: str) -> str:

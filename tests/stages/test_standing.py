@@ -1,0 +1,187 @@
+"""Evidence fitted on some crawls: their rows stand, later crawls are judged by it, and a rebuild gives the same."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.evidence.duplicates import DuplicateSettings
+from pipeline.evidence.keyword import KeywordSettings
+from pipeline.evidence.neighbours import NeighbourSettings
+from pipeline.evidence.probe import OpinionSettings
+from pipeline.evidence.semantic import SemanticSettings
+from pipeline.stages import classes
+from pipeline.stages.classes import ClassOrder
+from pipeline.stages.duplicates import make_duplicates
+from pipeline.stages.keyword import make_keyword
+from pipeline.stages.neighbours import make_neighbours
+from pipeline.stages.opinion import make_opinion
+from pipeline.stages.semantic import make_semantic
+from pipeline.stages.standing import Standing
+from pipeline.storage.artifacts import Artifact, Store
+from pipeline.storage.tables import part_paths, read_table
+from tests.stages.tiny_store import Picture, add_crawl, add_evidence
+
+FITTED = ["bb"]
+CRAWLS = ["a", "bb", "ccc"]  # later ones on either side of the fitted one
+WORDS = ("apple tree", "apple phone", "pear", "IMG 1")
+STAGES = ("neighbours", "opinion", "keyword", "semantic")
+
+
+def pictures(crawl: str, count: int) -> list[Picture]:
+    """Clouds, some labels wrong; class 2 has images in the last crawl alone, and each crawl has a double of another's."""
+    rng = np.random.default_rng(len(crawl))
+    found = []
+    for i in range(count):
+        shown = i % (3 if crawl == "ccc" else 2)
+        label = shown if rng.random() < 0.8 else (shown + 1) % (3 if crawl == "ccc" else 2)
+        angle = shown * 2 + rng.normal(0, 0.3)
+        content = "shared" if i == 3 else ""
+        found.append(Picture(label, (np.cos(angle), np.sin(angle)), content=content, title=WORDS[i % 4]))
+    return [*found, Picture(0, None), Picture(1, (float("nan"), 1.0)), Picture(0, (1, 0), "val")]
+
+
+def grown(folder: Path, crawls: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 25)
+    store = Store(folder)
+    for crawl in crawls:
+        add_crawl(store, crawl, pictures(crawl, 40), shard_rows=7)
+    return store
+
+
+def made(store: Store, crawls: Sequence[str], exact_images: int = 1000) -> dict[str, Artifact]:
+    run: dict[str, Any] = {"fitted_on": FITTED, "workers": 2}
+    neighbours = NeighbourSettings(k=4, exact_images=exact_images)
+    make_duplicates(store, crawls, DuplicateSettings(), **run)
+    return {
+        "neighbours": make_neighbours(store, crawls, neighbours, **run),
+        "opinion": make_opinion(store, crawls, OpinionSettings(folds=2), **run),
+        "keyword": make_keyword(store, crawls, KeywordSettings(), **run),
+        "semantic": make_semantic(store, crawls, SemanticSettings(), **run),
+    }
+
+
+def tables(artifact: Artifact) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(artifact.folder)): path.read_bytes()
+        for path in artifact.folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def rows(artifact: Artifact, table: str = "evidence") -> dict[int, dict[str, Any]]:
+    return {row["image_id"]: row for row in read_table(artifact.table(table)).to_pylist()}
+
+
+def computed(store: Store, since: int = 0) -> list[str]:
+    return [f"{line['stage']}/{line['partition']}" for line in store.work()[since:]]
+
+
+@pytest.mark.parametrize("exact_images", [1000, 20])
+def test_crawls_one_after_the_other_equal_a_rebuild(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact_images: int
+) -> None:
+    one = grown(tmp_path / "one", FITTED, monkeypatch)
+    made(one, FITTED, exact_images)
+    for crawl in ("ccc", "a"):
+        add_crawl(one, crawl, pictures(crawl, 40), shard_rows=7)
+        found = made(one, sorted(set(CRAWLS) - ({"a"} if crawl == "ccc" else set())), exact_images)
+    rebuilt = made(grown(tmp_path / "two", CRAWLS, monkeypatch), CRAWLS, exact_images)
+    assert len(part_paths(rebuilt["opinion"].table("evidence"))) > 1
+    for name in STAGES:
+        assert found[name].identity == rebuilt[name].identity
+        assert tables(found[name]) == tables(rebuilt[name])
+        assert one.current(f"evidence-{name}").identity == found[name].identity
+    assert rebuilt["neighbours"].facts["exact"] == (exact_images == 1000)
+
+
+def test_a_crawl_more_costs_its_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = grown(tmp_path, ["a", "bb"], monkeypatch)
+    made(store, ["a", "bb"])
+    before = len(store.work())
+    add_crawl(store, "ccc", pictures("ccc", 40), shard_rows=7)
+    made(store, CRAWLS)
+    told = computed(store, before)
+    assert [name for name in told if name.startswith("judged-")] == [f"judged-{name}/ccc" for name in STAGES]
+    assert sorted(name for name in told if name.startswith("evidence-")) == sorted(
+        f"evidence-{name}/all" for name in (*STAGES, "duplicates")
+    )
+    assert not any(name.startswith("texts/") for name in told)
+
+
+def test_the_fitted_rows_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = made(grown(tmp_path / "alone", FITTED, monkeypatch), FITTED)
+    store = grown(tmp_path / "all", CRAWLS, monkeypatch)
+    every = made(store, CRAWLS)
+    order = ClassOrder.read(*([store.current(stage, crawl) for crawl in CRAWLS] for stage in ("listing", "images")))
+    for name in STAGES:
+        table = read_table(every[name].table("evidence"))
+        assert table["image_id"].to_pylist() == order.image_id.tolist()
+        held = rows(every[name])
+        assert {own: held[own] for own in rows(alone[name])} == rows(alone[name])
+        assert every[name].facts["images"] == len(order) == 123
+
+
+def test_doubles_are_judged_by_what_never_saw_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = grown(tmp_path, CRAWLS, monkeypatch)
+    found = made(store, CRAWLS)
+    folds = {own: row["fold"] for own, row in rows(found["opinion"]).items()}
+    assert folds[103] == folds[203] == folds[303]
+    near = {own: row["neighbours"] for own, row in rows(found["neighbours"], "nearest").items()}
+    assert 203 not in [*near[103], *near[303]]
+    assert all(200 <= other < 300 for own in near.values() for other in own)  # of the fitted crawl alone
+    standing = Standing.of(store, CRAWLS, FITTED)
+    assert standing is not None
+    order = ClassOrder.read([store.current("listing", "a")], [store.current("images", "a")])
+    groups = dict(zip(order.image_id.tolist(), standing.groups(order).tolist(), strict=True))
+    assert groups == {own: 203 if own == 103 else own for own in groups}
+
+
+def test_a_class_that_nothing_is_fitted_on_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = grown(tmp_path, CRAWLS, monkeypatch)
+    found = made(store, CRAWLS)
+    listed = read_table(store.current("listing", "ccc").table("listing"))
+    label = dict(zip(listed["image_id"].to_pylist(), listed["class_index"].to_pylist(), strict=True))
+    fresh = [own for own in rows(found["opinion"]) if label.get(own) == 2]
+    assert len(fresh) > 5
+    for own in fresh:
+        assert rows(found["opinion"])[own]["confidence"] is None
+        assert rows(found["neighbours"])[own]["agreement"] is None
+        assert rows(found["keyword"])[own]["keyword"] is not None
+
+
+def test_opinions_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = grown(tmp_path, CRAWLS, monkeypatch)
+    opinion = made(store, CRAWLS)["opinion"]
+    order = ClassOrder.read(*([store.current(stage, crawl) for crawl in CRAWLS] for stage in ("listing", "images")))
+    said = read_table(opinion.table("evidence")).to_pandas().assign(label=np.array(order.class_index))
+    issues = said[said.label_issue].groupby(["label", "opinion_class"]).size().to_dict()
+    joint = read_table(opinion.table("joint")).to_pandas()
+    assert list(zip(joint.given_class, joint.confident_class, strict=True)) == sorted(
+        zip(joint.given_class, joint.confident_class, strict=True)
+    )
+    wrong = joint[joint.given_class != joint.confident_class]
+    assert {(row.given_class, row.confident_class): row.images for row in wrong.itertuples()} == issues
+    figures = read_table(opinion.table("classes")).to_pandas()
+    assert figures.images.tolist() == [int(said[said.label == k].predicted_class.notna().sum()) for k in range(3)]
+    sure = joint.groupby("given_class").images.sum()
+    right = joint[joint.given_class == joint.confident_class].set_index("given_class").images
+    assert figures.right_share.iloc[:2].tolist() == (right / sure).iloc[:2].tolist()
+    assert opinion.facts["issues"] == int(said.label_issue.sum())
+    assert opinion.facts["opinions"] == int(said.predicted_class.notna().sum())
+    assert opinion.facts["agreeing"] == int((said.predicted_class == said.label).sum())
+    assert opinion.facts["classes"] == 3
+
+
+def test_naming_all_or_none_is_the_same_and_an_unknown_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = grown(tmp_path, ["a", "bb"], monkeypatch)
+    add_evidence(store, ["a", "bb"], "duplicates")
+    first = make_opinion(store, ["a", "bb"], OpinionSettings(), workers=1)
+    assert not make_opinion(store, ["a", "bb"], OpinionSettings(), fitted_on=["bb", "a"], workers=1).made
+    assert first.identity == store.current("evidence-opinion").identity
+    with pytest.raises(ValueError, match="'d' is no crawl of the store, which has a, bb"):
+        make_keyword(store, ["a", "bb"], KeywordSettings(), fitted_on=["d"], workers=1)
