@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.policy.decision import NO_CLASS, Decision, decided
+from pipeline.policy.decision import NO_CLASS, Decision, Floats, Integers, decided
 from pipeline.policy.rule import Columns, SoftSettings, check_share, soft
 from pipeline.policy.words import note_of, percents
 
@@ -45,12 +45,20 @@ def relabelled(columns: Columns, settings: RelabelSettings) -> Decision:
     label, right = columns["class_index"], columns["right_probability"]
     other, probability = columns["fused_class"], columns["fused_probability"]
     moves = np.isfinite(other) & (other != label) & (probability >= settings.sure)
-    order = np.lexsort((columns["image_id"], -np.nan_to_num(right, nan=-1), label))
-    moves[order[np.flatnonzero(np.diff(label[order], prepend=-1))]] = False
+    moves[_likeliest(np.nan_to_num(right, nan=-1), label, columns["image_id"])] = False
     value = np.where(moves, probability, right)
     suggested = np.where(moves, np.nan_to_num(other, nan=NO_CLASS), NO_CLASS).astype(np.int32)
     note = note_of(percents(value) * 2 + moves, lambda code: _moved(*divmod(code, 2)))
     return decided(soft(value, label, settings.floor), note, suggested=suggested)
+
+
+def _likeliest(likely: Floats, label: Integers, image_id: Integers) -> Integers:
+    """The row of each class that is most probably right, of equals that of the lowest id. No class is sorted whole."""
+    most = np.full(int(label.max(initial=-1)) + 1, -np.inf, likely.dtype)
+    np.maximum.at(most, label, likely)
+    rows = np.flatnonzero(likely == most[label])
+    rows = rows[np.lexsort((image_id[rows], label[rows]))]
+    return rows[np.flatnonzero(np.diff(label[rows], prepend=-1))]
 
 
 def _likely(percent: int) -> str:
