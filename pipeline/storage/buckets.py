@@ -57,9 +57,9 @@ def shared_out(rows: int, buckets: int, bucket_of: Callable[[slice], npt.NDArray
     for block in blocks(rows):
         own = bucket_of(block)
         order = np.argsort(own, kind="stable")[np.count_nonzero(own < 0) :]
-        own = own[order]
-        found[free[own] + np.arange(len(own)) - np.searchsorted(own, own)] = order + block.start
-        free += np.bincount(own, minlength=buckets)
+        count = np.bincount(own[order], minlength=buckets)
+        free += count
+        found[np.repeat(free - np.cumsum(count), count) + np.arange(len(order))] = order + block.start
     return Buckets(found, starts)
 
 
