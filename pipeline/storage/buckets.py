@@ -54,8 +54,9 @@ def shared_out(rows: int, buckets: int, bucket_of: Callable[[slice], npt.NDArray
         counts += np.bincount(own[own >= 0], minlength=buckets)
     starts = np.concatenate([[0], np.cumsum(counts)])
     found, free = scratch_array((int(starts[-1]),), np.int64), starts[:-1].copy()
+    narrow = np.min_scalar_type(-buckets - 1)  # numbers of 16 bits are sorted by counting, several times as fast
     for block in blocks(rows):
-        own = bucket_of(block)
+        own = bucket_of(block).astype(narrow)
         order = np.argsort(own, kind="stable")[np.count_nonzero(own < 0) :]
         count = np.bincount(own[order], minlength=buckets)
         free += count
