@@ -105,5 +105,5 @@ def makers(stage: str, partition: str, settings: Settings, crawls: Sequence[str]
         case "predictions" | "predictions-training":
             found = {("ensembles", None)} if recipe in ENSEMBLES else {("predictions", recipe)}
         case _:
-            found = {(stage.replace("evidence-", "evidence_"), None)}
+            found = {(stage.replace("evidence-", "evidence_").replace("judged-", "evidence_"), None)}
     return found

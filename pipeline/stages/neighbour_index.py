@@ -2,16 +2,26 @@
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.engine import Workers, map_shards
-from pipeline.evidence.cells import Asking, Cells, Lists, Near, nearest_listed
+from pipeline.evidence.cells import Cells
+from pipeline.evidence.lists import Asking, Lists, Near, nearest_listed
 from pipeline.evidence.neighbours import Floats, NeighbourSettings, nearest
 from pipeline.stages.classes import ClassOrder, current_features, read_column
-from pipeline.stages.neighbour_layout import ASKING_ROWS, CELLS, QUERY_ROWS, Search, by_cell, read_cells, spans
+from pipeline.stages.neighbour_layout import (
+    ASKING_ROWS,
+    BLOCK_ROWS,
+    CELLS,
+    QUERY_ROWS,
+    Search,
+    by_cell,
+    read_cells,
+    spans,
+)
 from pipeline.stages.neighbour_search import CELL_ROWS, MOST_CANDIDATES, Find
 from pipeline.stages.standing import Standing
 from pipeline.storage.arrays import Array, ArrayShards, scratch_array
@@ -46,7 +56,7 @@ class Index:
         rows = by_cell(search, np.where(known, 0, -1))
         return cls(search, rows, np.array([0, len(rows)]), None)
 
-    def units(self, at: slice) -> Floats:
+    def units(self, at: slice | npt.NDArray[np.integer[Any]]) -> Floats:
         """Some images' unit rows."""
         return self.search.units(self.rows[at])[0]
 
@@ -93,7 +103,7 @@ def _answer(index: Index, own: Search, rows: Rows, near: Array, block: range) ->
         found, cosine = nearest(queries, index.every, (group, others[index.rows]), k)
     else:
         wanted = Near(near[asking, 1:], near[asking, 0])
-        source = Lists(index.starts, index.units, CELL_ROWS)
+        source = Lists(index.starts, index.units, CELL_ROWS, BLOCK_ROWS)  # of a cell they lie all over the crawl
         every = Asking(queries, wanted, MOST_CANDIDATES)
         found, cosine = nearest_listed(every, source, group, lambda at: others[index.rows[at]], k)
     return np.where(found >= 0, index.rows[found], -1), cosine

@@ -13,12 +13,12 @@ from pipeline.evidence.cells import (
     POINTS_PER_CELL,
     POINTS_PER_CENTRE,
     Cells,
-    Near,
     cell_count,
     centres_of_groups,
     group_count,
     train_centres,
 )
+from pipeline.evidence.lists import Near
 from pipeline.evidence.neighbours import NeighbourSettings, single, unit_rows
 from pipeline.evidence.sampling import hashed_sample
 from pipeline.stages.classes import ClassOrder
@@ -74,7 +74,7 @@ class Layout:
     near: Near | None = None  # the cells nearest to each
     scale: Array | None = None  # (u,) what makes the features of each a unit row, where they are not, on the disk
 
-    def units(self, at: slice) -> npt.NDArray[np.float32]:
+    def units(self, at: slice | npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
         """Some images' unit rows."""
         rows = single(self.features[at])
         if self.scale is not None:

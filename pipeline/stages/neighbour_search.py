@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.engine import Workers, map_shards
-from pipeline.evidence.cells import Asking, Lists, nearest_listed
+from pipeline.evidence.lists import Asking, Lists, nearest_listed
 from pipeline.evidence.neighbours import nearest
 from pipeline.evidence.sampling import hashed_sample
 from pipeline.stages.neighbour_layout import BLOCK_ROWS, Layout, Search

@@ -120,7 +120,8 @@ class ArrayShards:
         self.shards: list[Array] = []
         for folder in folders:
             self.offsets.append(len(self.shards))
-            self.shards += [open_array(path) for path in sorted(folder.glob("part-*.npy"))]
+            # As plain arrays: of a `memmap` every piece that is cut out costs some microseconds more.
+            self.shards += [np.asarray(open_array(path)) for path in sorted(folder.glob("part-*.npy"))]
         if not self.shards:
             raise FileNotFoundError(f"no part-*.npy in {[str(folder) for folder in folders]}")
         self.row_shape: tuple[int, ...] = self.shards[0].shape[1:]
@@ -133,7 +134,8 @@ class ArrayShards:
     def gather(self, shard: npt.NDArray[np.integer[Any]], row: npt.NDArray[np.integer[Any]]) -> Array:
         """The rows at (shard[i], row[i]), in that order; copies (len(shard), *row_shape) and nothing more."""
         out = np.empty((len(shard), *self.row_shape), self.dtype)
-        for number in np.unique(shard):
-            chosen = np.flatnonzero(shard == number)
-            out[chosen] = self.shards[number][row[chosen]]
+        order = np.argsort(shard, kind="stable")
+        numbers, starts = np.unique(shard[order], return_index=True)
+        for number, own in zip(numbers.tolist(), np.split(order, starts[1:]), strict=False):
+            out[own] = self.shards[number][row[own]]
         return out

@@ -6,18 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evidence import cells
-from pipeline.evidence.cells import (
-    Asking,
-    Cells,
-    Lists,
-    Near,
-    ask,
-    cell_count,
-    centres_of_groups,
-    group_count,
-    nearest_listed,
-    train_centres,
-)
+from pipeline.evidence import lists as inverted
+from pipeline.evidence.cells import Cells, cell_count, centres_of_groups, group_count, train_centres
+from pipeline.evidence.lists import Asking, Lists, Near, Products, ask, nearest_listed
 from pipeline.evidence.neighbours import unit_rows
 
 
@@ -25,8 +16,8 @@ def units(seed: int, rows: int, dimensions: int = 6) -> np.ndarray:
     return unit_rows(np.random.default_rng(seed).normal(size=(rows, dimensions)))[0]
 
 
-def lists_of(vectors: np.ndarray, starts: list[int], most: int = 1000) -> Lists:
-    return Lists(np.array(starts), lambda at: vectors[at], most)
+def lists_of(vectors: np.ndarray, starts: list[int], most: int = 1000, together: int = 1) -> Lists:
+    return Lists(np.array(starts), lambda at: vectors[at], most, together)
 
 
 def asking(queries: np.ndarray, lists: list[list[int]], most: int = 1000, reach: int | None = None) -> Asking:
@@ -34,7 +25,7 @@ def asking(queries: np.ndarray, lists: list[list[int]], most: int = 1000, reach:
     return Asking(queries, Near(told, np.full(len(told), told.shape[1] if reach is None else reach, np.int32)), most)
 
 
-def asked(told: cells.Products) -> dict[int, list[int]]:
+def asked(told: Products) -> dict[int, list[int]]:
     """Positions that each query asked for, in the order of its products."""
     found = {}
     for rows, values in told.chunks():
@@ -70,15 +61,25 @@ def test_no_query_asks_for_more_than_it_may_but_for_its_first_list() -> None:
 
 def test_lists_out_of_reach_are_asked_for_until_there_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     source = lists_of(units(0, 9), [0, 4, 6, 9])
-    monkeypatch.setattr(cells, "LEAST", 3)
+    monkeypatch.setattr(inverted, "LEAST", 3)
     assert asked(ask(asking(units(1, 1), [[1, 2, 0]], reach=1), source)) == {0: [4, 5, 6, 7, 8]}
-    monkeypatch.setattr(cells, "LEAST", 2)
+    monkeypatch.setattr(inverted, "LEAST", 2)
     assert asked(ask(asking(units(1, 1), [[1, 2, 0]], reach=1), source)) == {0: [4, 5]}
 
 
-@given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 9), st.integers(0, 2**32 - 1))
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(1, 6), st.integers(1, 40))
+def test_lists_read_together_are_those_read_alone(sizes: list[int], most: int, together: int) -> None:
+    points, starts = units(7, sum(sizes)), np.cumsum([0, *sizes]).tolist()
+    numbers = np.flatnonzero(np.arange(len(sizes)) % 3 < 2)
+    source = lists_of(points, starts, most, together)
+    for number, own in zip(numbers.tolist(), source.read(numbers), strict=True):
+        step = max(1, -(-sizes[number] // most))
+        assert np.array_equal(own, points[starts[number] : starts[number + 1] : step])
+
+
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 9), st.integers(1, 70), st.integers(0, 2**32 - 1))
 def test_the_nearest_of_what_is_asked_for_are_those_of_the_double_loop(
-    vectors: int, lists: int, k: int, seed: int
+    vectors: int, lists: int, k: int, together: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     points, queries = units(seed, vectors, 4), units(seed + 1, 5, 4)
@@ -86,7 +87,7 @@ def test_the_nearest_of_what_is_asked_for_are_those_of_the_double_loop(
     starts[0], starts[-1] = 0, vectors
     own, group = rng.integers(0, 9, 5), rng.integers(0, 9, vectors)
     wanted = np.stack([rng.permutation(lists)[: min(3, lists)] for _ in queries]).tolist()
-    source = lists_of(points, starts.tolist())
+    source = lists_of(points, starts.tolist(), together=together)
     found, cosine = nearest_listed(asking(queries, wanted), source, own, lambda at: group[at], k)
     for i, query in enumerate(queries.astype(np.float64)):
         places = [p for one in sorted(wanted[i]) for p in range(starts[one], starts[one + 1]) if group[p] != own[i]]
@@ -129,7 +130,7 @@ def test_the_cells_of_a_row_are_those_with_the_nearest_centres() -> None:
 
 def test_cells_that_no_group_of_a_row_holds_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "GROUPS_ASKED", 1)
-    monkeypatch.setattr(cells, "LEAST", 1)
+    monkeypatch.setattr(inverted, "LEAST", 1)
     axes = np.eye(3, dtype=np.float32)
     told = Cells(axes[:2], np.array([0, 1, 3]), axes[[0, 1, 2]]).nearest(axes[:2], 3)
     assert told.lists.tolist() == [[0, -1, -1], [1, 2, -1]]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.evidence import cells
+from pipeline.evidence import cells, lists
 from pipeline.evidence.neighbours import NeighbourSettings
 from pipeline.stages import classes, neighbour_layout, neighbour_search
 from pipeline.stages import neighbours as stage
@@ -90,7 +90,7 @@ def test_the_order_of_the_crawls_changes_nothing(tmp_path: Path) -> None:
 
 def test_what_cells_miss_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "CELL_IMAGES", 8)
-    monkeypatch.setattr(cells, "LEAST", 1)
+    monkeypatch.setattr(lists, "LEAST", 1)
     settings = NeighbourSettings(k=5, exact_images=100, probes=1)
     artifact = make_neighbours(store_of(tmp_path, 600), CRAWLS, settings, workers=1)
     assert artifact.facts["recall"] < 0.9

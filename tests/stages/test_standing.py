@@ -31,7 +31,7 @@ STAGES = ("neighbours", "opinion", "keyword", "semantic")
 
 
 def pictures(crawl: str, count: int) -> list[Picture]:
-    """Clouds, some labels wrong; class 2 has images in the last crawl alone, and each crawl has a double of another's."""
+    """Clouds, some labels wrong; class 2 has images in the last crawl alone, and each crawl has the same double."""
     rng = np.random.default_rng(len(crawl))
     found = []
     for i in range(count):
