@@ -53,11 +53,13 @@ def make_semantic(
     standing = Standing.of(store, crawls, fitted_on)
     fitted = standing.fitted if standing is not None else crawls
     encoder = encoder or built_in_encoder(store, fitted, settings.lsa)
+    vectors = partial(make_text_vectors, store, encoder=encoder, workers=workers, on_progress=on_progress)
     run = workers, on_progress
     if standing is None:
-        return _compare(store, (STAGE, WHOLE), crawls, encoder, run)
-    base = _compare(standing.apart, (STAGE, WHOLE), fitted, encoder, run)
-    parts = [base, *(_compare(store, (JUDGED, crawl), [crawl], encoder, run) for crawl in standing.later)]
+        return _compare(store, (STAGE, WHOLE), crawls, vectors(crawls), run)
+    parts = [_compare(standing.apart, (STAGE, WHOLE), fitted, vectors(fitted), run)]
+    for crawl in standing.later:
+        parts += [_compare(store, (JUDGED, crawl), [crawl], vectors([crawl], partition=crawl), run)]
     facts = summed(parts, "images", "unknown")
     return make_merged(store, standing, parts, {"evidence": SEMANTIC}, lambda *_: facts, workers)
 
@@ -66,12 +68,11 @@ def _compare(
     store: Store,
     made: tuple[str, str],
     crawls: Sequence[str],
-    encoder: Encoder,
+    vectors: Artifact,
     run: tuple[Workers, Callable[[int], None]],
 ) -> Artifact:
-    """The table of some crawls, as a stage and partition; the vectors are of the same partition."""
+    """The table of some crawls, whose texts have these vectors, as a stage and partition."""
     workers, on_progress = run
-    vectors = make_text_vectors(store, crawls, encoder, made[1], workers=workers, on_progress=on_progress)
     listings = [store.current("listing", crawl) for crawl in crawls]
     images = [store.current("images", crawl) for crawl in crawls]
 

@@ -62,9 +62,10 @@ class Source:
         goal.write_bytes((self.crawl / name).read_bytes())
 
 
-def settings(shared_data: Path, watched: Path) -> Settings:
+def settings(shared_data: Path, watched: Path, fitted_on: list[str]) -> Settings:
     told = settings_of(
         {
+            "evidence": {"fitted_on": fitted_on},
             "recipes": ["baseline", "kmeans-size", "fused"],
             "images": {"image_size": 32},
             "features": {"weights": str(shared_data / "mobilenet_v2"), "image_size": 32},
@@ -102,12 +103,13 @@ def clustered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fitted_on", [[], ["google"]])
 def test_deliveries_one_after_the_other_equal_a_rebuild(
-    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clustered: list[int]
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clustered: list[int], fitted_on: list[str]
 ) -> None:
     monkeypatch.setattr("models.stages.launch", run_here)
     source, watched = Source(shared_data / "shopcrawl" / "shopcrawl.tar", tmp_path), tmp_path / "deliveries"
-    told, progress = settings(shared_data, watched), TerminalProgress(Console(quiet=True))
+    told, progress = settings(shared_data, watched, fitted_on), TerminalProgress(Console(quiet=True))
     grown, rebuilt = Store(tmp_path / "grown"), Store(tmp_path / "rebuilt")
 
     source.deliver(watched, "google", clean=True)
@@ -119,9 +121,10 @@ def test_deliveries_one_after_the_other_equal_a_rebuild(
     assert look(grown, told, progress) == ["flickr"]
     assert len(clustered) == 2  # the class without new images is as it was
     computed = {f"{line['stage']}/{line['partition']}" for line in grown.work()[before:]}
-    for stage in ("listing", "images", "features", "texts"):
+    for stage in ("listing", "images", "features", *([] if fitted_on else ["texts"])):
         assert f"{stage}/flickr" in computed
         assert f"{stage}/google" not in computed
+    assert ("judged-opinion/flickr" in computed) == bool(fitted_on)
 
     assert look(rebuilt, told, progress) == ["flickr", "google"]
     one, other = made_of(grown), made_of(rebuilt)
