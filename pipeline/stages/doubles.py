@@ -1,90 +1,28 @@
-"""Finding pictures that are one picture among all usable images: by bytes, by perceptual hash, and by looking.
+"""Finding pictures that are one picture among all usable images: by perceptual hash, and by looking.
 
 Columns of all images lie in scratch files, and are sorted a bucket at a time. In memory are the pairs found to be one
 picture, and blocks of what is being compared.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from pipeline.engine import Workers, map_shards
-from pipeline.evidence.duplicates import DuplicateSettings, contents
+from pipeline.evidence.duplicates import DuplicateSettings
 from pipeline.evidence.hashes import Pairs, block_choices, near_pairs
-from pipeline.evidence.same_picture import same_picture, thumbnails
-from pipeline.stages.population import Population
+from pipeline.evidence.same_picture import same_picture
+from pipeline.stages.distinct_pictures import Pictures, ToCompare
 from pipeline.storage.arrays import ArrayShards, blocks, open_array, scratch_array, write_array
-from pipeline.storage.artifacts import Artifact
 from pipeline.storage.buckets import Spill, in_buckets
 from pipeline.storage.draft import Draft
-from pipeline.storage.tables import iterate_table
 
 CHUNK_PAIRS = 262_144  # compared, then kept: what a killed run has compared is not compared again
 _TASK_PAIRS = 4096  # compared by a thread at a time: it holds the thumbnails of at most twice as many pictures
-_PIXEL_BYTES = 2**26  # of pictures that a thread reads at a time
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """The n distinct byte contents of the u usable images, in ascending order of their perceptual hashes."""
-
-    content: npt.NDArray[np.int64]  # (u,) of each usable image: the smallest id that has the same bytes
-    name: npt.NDArray[np.int64]  # (n,) that of each content in this order
-    hashes: npt.NDArray[np.uint64]  # (n,)
-    shard: npt.NDArray[np.int32]  # (n,) where the pixels lie
-    row: npt.NDArray[np.int32]  # (n,)
-    pixels: ArrayShards
-
-    @classmethod
-    def of(cls, population: Population, usable: npt.NDArray[np.int64], images: Sequence[Artifact]) -> Self:
-        """Read the hashes of the usable images, which stand at those positions of the population."""
-        digest, hashes = _fingerprints(images, len(usable))
-        content = scratch_array((len(usable),), np.int64)
-        first = Spill()  # of each content the image that names it
-        for own in in_buckets(digest[:, 0]):
-            image_id = population.image_id[usable[own]]
-            content[own] = contents(digest[own], image_id)
-            first.add(own[content[own] == image_id])
-        images_of = first.array()
-        columns = [scratch_array(images_of.shape, dtype) for dtype in (np.int64, np.uint64, np.int32, np.int32)]
-        at = 0
-        for bucket in in_buckets(_taken(hashes, images_of)):
-            own = images_of[bucket]
-            own = own[np.lexsort((content[own], hashes[own]))]  # equal hashes in the order of their names
-            where = usable[own]
-            found = content[own], hashes[own], population.shard[where], population.row[where]
-            for column, values in zip(columns, found, strict=True):
-                column[at : at + len(own)] = values
-            at += len(own)
-        name, by_hash, shard, row = columns
-        return cls(content, name, by_hash, shard, row, ArrayShards([artifact.table("pixels") for artifact in images]))
-
-    def to_compare(self, pairs: Pairs) -> "_ToCompare":
-        """What has to be read to look at some pairs."""
-        chosen, ends = np.unique(pairs, return_inverse=True)
-        by_place = np.lexsort((self.row[chosen], self.shard[chosen]))  # read along the file
-        place = np.argsort(by_place)[ends.reshape(-1, 2)]
-        return _ToCompare(self.shard[chosen[by_place]], self.row[chosen[by_place]], place)
-
-
-@dataclass(frozen=True)
-class _ToCompare:
-    """p pairs of m pictures."""
-
-    shard: npt.NDArray[np.int32]  # (m,) where the pixels lie
-    row: npt.NDArray[np.int32]  # (m,)
-    pairs: npt.NDArray[np.int64]  # (p, 2) of them
-
-    def thumbnails(self, pixels: ArrayShards) -> npt.NDArray[np.float32]:
-        """Of all m; their pixels are read a little at a time."""
-        step = max(1, _PIXEL_BYTES // int(np.prod(pixels.row_shape)))
-        pieces = [slice(start, start + step) for start in range(0, len(self.row), step)]
-        return np.concatenate([thumbnails(pixels.gather(self.shard[own], self.row[own])) for own in pieces])
 
 
 @dataclass(frozen=True)
@@ -191,37 +129,6 @@ def _pairs_of(number: npt.NDArray[np.int64], images: int) -> Pairs:
     return np.stack([number // images, number % images], axis=1)
 
 
-def _confirmed(pixels: ArrayShards, tolerance: float, asked: _ToCompare) -> npt.NDArray[np.bool_]:
+def _confirmed(pixels: ArrayShards, tolerance: float, asked: ToCompare) -> npt.NDArray[np.bool_]:
     thumbs = asked.thumbnails(pixels)
     return same_picture(thumbs[asked.pairs[:, 0]], thumbs[asked.pairs[:, 1]], tolerance)
-
-
-def _taken(column: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """Some rows of a column, on the disk as that is."""
-    found = scratch_array(rows.shape, column.dtype)
-    for block in blocks(len(rows)):
-        found[block] = column[rows[block]]
-    return np.asarray(found)
-
-
-def _fingerprints(images: Sequence[Artifact], usable: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Of each usable image, crawl after crawl, 128 bits from its bytes' sha256 (u, 2) and its perceptual hash (u,)."""
-    digest, hashes = scratch_array((usable, 2), np.uint64), scratch_array((usable,), np.uint64)
-    start = 0
-    for artifact in images:
-        for batch in iterate_table(artifact.table("images"), ("sha256", "perceptual_hash")):
-            table = batch.filter(batch["sha256"].is_valid())
-            rows = slice(start, start + len(table))
-            digest[rows] = _digits(table["sha256"])
-            hashes[rows] = table["perceptual_hash"].to_numpy(zero_copy_only=False)
-            start = rows.stop
-    return digest, hashes
-
-
-def _digits(told: pa.StringArray) -> npt.NDArray[np.uint64]:
-    """(n, 2): strings of 64 hexadecimal digits, their two halves laid over each other."""
-    text = pa.concat_arrays([told]).cast(pa.binary()).cast(pa.binary(64)) if len(told) else told
-    letters = np.frombuffer(text.buffers()[1] or b"", np.uint8)[64 * text.offset :][: 64 * len(text)].reshape(-1, 64)
-    digit = (letters & 15) + 9 * (letters >> 6)
-    words = np.ascontiguousarray(digit[:, ::2] << 4 | digit[:, 1::2]).view(np.uint64)
-    return words[:, :2] ^ words[:, 2:]

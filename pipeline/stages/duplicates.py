@@ -19,7 +19,8 @@ from pipeline.evidence.duplicates import DuplicateSettings, Groups, group_images
 from pipeline.evidence_tables import DUPLICATES, GROUPS
 from pipeline.records import SPLITS
 from pipeline.stages.classes import ClassOrder, stretches
-from pipeline.stages.doubles import NOTHING_COMPARED, Compared, Pictures, same_pictures
+from pipeline.stages.distinct_pictures import Pictures
+from pipeline.stages.doubles import NOTHING_COMPARED, Compared, same_pictures
 from pipeline.stages.population import TRAIN, Population
 from pipeline.stages.standing import FITTED, Standing
 from pipeline.storage.arrays import blocks, open_array

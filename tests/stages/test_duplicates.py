@@ -17,7 +17,7 @@ from pipeline.evidence.duplicates import DuplicateSettings
 from pipeline.evidence.same_picture import same_picture
 from pipeline.evidence_tables import DUPLICATES, GROUPS
 from pipeline.records import CLASSES, IMAGES, LISTING
-from pipeline.stages import classes, doubles
+from pipeline.stages import classes, distinct_pictures, doubles
 from pipeline.stages.duplicates import make_duplicates
 from pipeline.storage import arrays, buckets
 from pipeline.storage.arrays import write_array
@@ -175,7 +175,7 @@ def test_workers_and_sizes_of_pieces_change_nothing(
     monkeypatch.setattr(classes, "SHARD_IMAGES", 2)
     monkeypatch.setattr(doubles, "CHUNK_PAIRS", 2)
     monkeypatch.setattr(doubles, "_TASK_PAIRS", 1)
-    monkeypatch.setattr(doubles, "_PIXEL_BYTES", 1)
+    monkeypatch.setattr(distinct_pictures, "_PIXEL_BYTES", 1)
     monkeypatch.setattr(arrays, "BLOCK_ROWS", 3)
     monkeypatch.setattr(buckets, "BUCKET_ROWS", 2)
     one, many = (made(two_crawls(tmp_path / str(n)), workers=n) for n in (1, workers))
@@ -228,10 +228,10 @@ def test_no_image_and_one(tmp_path: Path, shots: list[Shot]) -> None:
 
 def test_every_digit_of_the_hash_counts() -> None:
     told = ["0" * 64, "0" * 63 + "1", "1" + "0" * 63, "f" * 64, "A" * 64, "a" * 64]
-    words = [tuple(row) for row in doubles._digits(pa.array(["x" * 64, *told]).slice(1)).tolist()]
+    words = [tuple(row) for row in distinct_pictures._digits(pa.array(["x" * 64, *told]).slice(1)).tolist()]
     assert len(set(words[:3])) == 3
     assert words[4] == words[5]
-    assert doubles._digits(pa.array([], pa.string())).shape == (0, 2)
+    assert distinct_pictures._digits(pa.array([], pa.string())).shape == (0, 2)
 
 
 def test_a_new_crawl_compares_its_own_pictures_and_equals_a_rebuild(
