@@ -32,6 +32,7 @@ class Pictures:
     hashes: npt.NDArray[np.uint64]  # (n,)
     shard: npt.NDArray[np.int32]  # (n,) where the pixels lie
     row: npt.NDArray[np.int32]  # (n,)
+    copied: npt.NDArray[np.int64]  # (c,) the names of those that several images have, ascending
     pixels: ArrayShards
 
     @classmethod
@@ -39,11 +40,12 @@ class Pictures:
         """Read the hashes of the usable images, which stand at those positions of the population."""
         digest, hashes = _fingerprints(images, len(usable))
         content = scratch_array((len(usable),), np.int64)
-        first = Spill()  # of each content the image that names it
+        first, copied = Spill(), [np.zeros(0, np.int64)]  # of each content the image that names it
         for own in in_buckets(digest[:, 0]):
             image_id = population.image_id[usable[own]]
             content[own] = contents(digest[own], image_id)
             first.add(own[content[own] == image_id])
+            copied.append(np.unique(content[own[content[own] != image_id]]))  # a bucket holds all images of a content
         images_of = first.array()
         columns = [scratch_array(images_of.shape, dtype) for dtype in (np.int64, np.uint64, np.int32, np.int32)]
         at = 0
@@ -57,7 +59,7 @@ class Pictures:
             at += len(own)
         name, by_hash, shard, row = columns
         pixels = ArrayShards([artifact.table("pixels") for artifact in images])
-        return cls(content, name, by_hash, shard, row, pixels)
+        return cls(content, name, by_hash, shard, row, np.sort(np.concatenate(copied)), pixels)
 
     def to_compare(self, pairs: Pairs) -> "ToCompare":
         """What has to be read to look at some pairs."""

@@ -4,97 +4,93 @@ Columns of all images lie in scratch files, and are sorted a bucket at a time. I
 picture, and blocks of what is being compared.
 """
 
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence.duplicates import DuplicateSettings
-from pipeline.evidence.hashes import Pairs, block_choices, near_pairs
+from pipeline.evidence.hashes import Pairs, block_choices, near_pairs, pairs_of
 from pipeline.evidence.same_picture import same_picture
 from pipeline.stages.distinct_pictures import Pictures, ToCompare
+from pipeline.stages.earlier_doubles import Before, Compared
 from pipeline.storage.arrays import ArrayShards, blocks, open_array, scratch_array, write_array
 from pipeline.storage.buckets import Spill, in_buckets
 from pipeline.storage.draft import Draft
+from pipeline.storage.pieces import digest_of
 
 CHUNK_PAIRS = 262_144  # compared, then kept: what a killed run has compared is not compared again
 _TASK_PAIRS = 4096  # compared by a thread at a time: it holds the thumbnails of at most twice as many pictures
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What an earlier comparison found: contents that it held need not be looked at together again."""
-
-    crawls: frozenset[int]  # whose images it held, by their place among the crawls
-    same: Pairs  # by name, as it found them
-
-    def known(self, pictures: Pictures) -> npt.NDArray[np.bool_]:
-        """(n,) which contents it held, under the names they have now."""
-        crawl = np.searchsorted(pictures.pixels.offsets, pictures.shard, side="right") - 1
-        return np.isin(crawl, sorted(self.crawls))
-
-    def confirmed(self, names: Pairs) -> npt.NDArray[np.bool_]:
-        """(p,) which pairs of names it found to be one picture."""
-        ends = np.unique(self.same)
-        if not len(ends):
-            return np.zeros(len(names), np.bool_)
-        codes = np.unique(_codes(np.searchsorted(ends, self.same), len(ends)))
-        place = np.searchsorted(ends, names).clip(max=len(ends) - 1)
-        held = (ends[place] == names).all(axis=1)
-        return np.asarray(held & np.isin(_codes(place, len(ends)), codes))
-
-
-def _codes(pairs: Pairs, size: int) -> npt.NDArray[np.int64]:
-    """One number for each pair of numbers below `size`, whichever comes first."""
-    return np.asarray(pairs.min(axis=1) * size + pairs.max(axis=1))
-
-
-NOTHING_COMPARED: Final = Compared(frozenset(), np.zeros((0, 2), np.int64))
-
-
 def same_pictures(
     draft: Draft,
-    first_shard: int,
+    shard: int,
     pictures: Pictures,
     run: tuple[DuplicateSettings, Workers],
-    earlier: Compared = NOTHING_COMPARED,
+    earlier: Compared | None = None,
 ) -> Pairs:
-    """Pairs of contents, by name, that show one picture.
+    """Pairs of contents, by name, that show one picture: the same ones whatever an earlier artifact has compared.
 
     Args:
-        draft: keeps what has been compared, as `pairs/part-k.npy`.
-        first_shard: the number to record it under.
+        draft: keeps them, as `pairs/part-00000.npy`, and until then what has been looked at, in a scratch folder.
+        shard: the number to record them under.
         pictures: to compare.
         run: what passes for the same picture, and threads.
         earlier: what has been compared by the same settings.
     """
-    (settings, workers), known = run, earlier.known(pictures)
-    found = [np.zeros((0, 2), np.int64)]
-    for part, candidates in enumerate(_candidates(pictures.hashes, settings.hash_distance, workers)):
-        path = draft.table("pairs") / f"part-{part:05d}.npy"
-        if draft.finished(first_shard + part) is None:
-            fresh = np.flatnonzero(~known[candidates].all(axis=1))
-            asked = (candidates[fresh[at : at + _TASK_PAIRS]] for at in range(0, len(fresh), _TASK_PAIRS))
-            look, tasks = partial(_confirmed, pictures.pixels, settings.tolerance), map(pictures.to_compare, asked)
-            confirmed = earlier.confirmed(pictures.name[candidates])
-            confirmed[fresh] = np.concatenate([np.zeros(0, np.bool_), *map_shards(look, tasks, workers)])
-            same = pictures.name[candidates[confirmed]]
-            with write_array(path, same.shape, np.int64) as out:
-                out[:] = same
-            draft.finish(first_shard + part, {path: len(same)}, {"compared": len(candidates)})
+    path, scratch = draft.table("pairs") / "part-00000.npy", draft.folder / "scratch"
+    if draft.finished(shard) is None:
+        number = _found(scratch, pictures, run, earlier)
+        with write_array(path, (len(number), 2), np.int64) as same:
+            for block in blocks(len(number)):
+                same[block] = pictures.name[pairs_of(number[block], len(pictures.hashes))]
+        draft.finish(shard, {path: len(number)})
+    shutil.rmtree(scratch, ignore_errors=True)
+    return np.array(open_array(path))
+
+
+def _found(
+    scratch: Path, pictures: Pictures, run: tuple[DuplicateSettings, Workers], earlier: Compared | None
+) -> npt.NDArray[np.int64]:
+    """The numbers of the pairs that show one picture, ascending."""
+    (settings, workers), masks = run, block_choices(len(pictures.hashes), run[0].hash_distance)
+    before = None if earlier is None else Before.of(earlier, pictures, masks == earlier.masks(settings))
+    look = partial(_confirmed, pictures.pixels, settings.tolerance)
+    found = [np.zeros(0, np.int64)]
+    for number in _candidates(pictures.hashes, (masks, settings.hash_distance), workers, before):
+        # By its pairs: a later attempt may know of another earlier artifact, and so have other pairs to look at.
+        path = scratch / f"{digest_of(number)}.npy"
+        if not path.exists():
+            same = np.zeros(len(number), np.bool_) if before is None else before.was_same(number)
+            asked = np.flatnonzero(~same if before is None else ~same & ~before.was_compared(number))
+            pairs = pairs_of(number[asked], len(pictures.hashes))
+            tasks = (pictures.to_compare(pairs[at : at + _TASK_PAIRS]) for at in range(0, len(pairs), _TASK_PAIRS))
+            same[asked] = np.concatenate([np.zeros(0, np.bool_), *map_shards(look, tasks, workers)])
+            with write_array(path, (int(same.sum()),), np.int64) as out:
+                out[:] = number[same]
         found.append(np.array(open_array(path)))
-    return np.concatenate(found)
+    looked = np.concatenate(found)
+    return looked if before is None else np.union1d(looked, before.standing())
 
 
-def _candidates(hashes: npt.NDArray[np.uint64], distance: int, workers: Workers) -> Iterator[Pairs]:
-    """Pairs of positions worth a look, each once, in ascending order, CHUNK_PAIRS at a time."""
-    spilt = Spill()
-    masks = block_choices(len(hashes), distance)
-    tasks = ((mask, own) for mask in masks for own in _by_key(hashes, mask))  # of all masks: the threads stay the same
+def _candidates(
+    hashes: npt.NDArray[np.uint64], search: tuple[list[np.uint64], int], workers: Workers, before: Before | None
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Numbers of the pairs worth a look, each once, ascending, CHUNK_PAIRS at a time; without those that `before` has.
+
+    Args:
+        hashes: (n,), ascending.
+        search: the masks, and the bits in which a pair may differ.
+        workers: threads, or a cluster.
+        before: what need not be searched for.
+    """
+    spilt, (masks, distance) = Spill(), search
+    tasks = _tasks(hashes, masks, before)  # of all masks: the threads stay the same
     for near in map_shards(partial(_near, hashes, distance), tasks, workers):
         spilt.add(near)
     number = spilt.array()
@@ -102,18 +98,23 @@ def _candidates(hashes: npt.NDArray[np.uint64], distance: int, workers: Workers)
     for bucket in in_buckets(number):
         waiting = np.concatenate([waiting, np.unique(number[bucket])])
         while len(waiting) >= CHUNK_PAIRS:
-            yield _pairs_of(waiting[:CHUNK_PAIRS], len(hashes))
+            yield waiting[:CHUNK_PAIRS]
             waiting = waiting[CHUNK_PAIRS:]
     if len(waiting):
-        yield _pairs_of(waiting, len(hashes))
+        yield waiting
 
 
-def _by_key(hashes: npt.NDArray[np.uint64], mask: np.uint64) -> Iterator[npt.NDArray[np.int64]]:
-    """Positions in buckets; those whose hashes agree in the mask's bits share one."""
-    key = scratch_array(hashes.shape, np.uint64)
-    for block in blocks(len(key)):
-        key[block] = hashes[block] & mask
-    return iter(in_buckets(key))
+def _tasks(
+    hashes: npt.NDArray[np.uint64], masks: list[np.uint64], before: Before | None
+) -> Iterator[tuple[np.uint64, npt.NDArray[np.int64]]]:
+    """Each mask with positions in buckets; those whose hashes agree in the mask's bits share one."""
+    for mask in masks:
+        rows = None if before is None else before.to_search(hashes, mask)
+        key = scratch_array(hashes.shape if rows is None else rows.shape, np.uint64)
+        for block in blocks(len(key)):
+            key[block] = hashes[block if rows is None else rows[block]] & mask
+        for own in in_buckets(key):
+            yield mask, own if rows is None else rows[own]
 
 
 def _near(
@@ -123,10 +124,6 @@ def _near(
     mask, own = task
     pairs = own[near_pairs(hashes[own], mask, distance)]
     return pairs[:, 0] * len(hashes) + pairs[:, 1]
-
-
-def _pairs_of(number: npt.NDArray[np.int64], images: int) -> Pairs:
-    return np.stack([number // images, number % images], axis=1)
 
 
 def _confirmed(pixels: ArrayShards, tolerance: float, asked: ToCompare) -> npt.NDArray[np.bool_]:

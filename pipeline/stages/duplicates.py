@@ -1,8 +1,8 @@
 """Stage `evidence-duplicates`: pictures that are one picture, over all classes, crawls and splits.
 
 It reads hashes and pixels, no features, so that it comes before any training: what repeats an image of val or test is
-never trained on. Pictures that an earlier artifact has compared are not looked at again: a new crawl costs the pairs
-that one of its pictures is in.
+never trained on. What an earlier artifact has compared is neither searched nor looked at again: a new crawl costs the
+pairs that one of its pictures is in.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,18 +20,18 @@ from pipeline.evidence_tables import DUPLICATES, GROUPS
 from pipeline.records import SPLITS
 from pipeline.stages.classes import ClassOrder, stretches
 from pipeline.stages.distinct_pictures import Pictures
-from pipeline.stages.doubles import NOTHING_COMPARED, Compared, same_pictures
+from pipeline.stages.doubles import same_pictures
+from pipeline.stages.earlier_doubles import Compared, compared_before
 from pipeline.stages.population import TRAIN, Population
 from pipeline.stages.standing import FITTED, Standing
-from pipeline.storage.arrays import blocks, open_array
+from pipeline.storage.arrays import blocks
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.buckets import Spill
 from pipeline.storage.draft import Draft, Facts
-from pipeline.storage.pieces import finished_shards, latest
 from pipeline.storage.tables import ROW_GROUP_ROWS, part_path, write_table
 
 STAGE = "evidence-duplicates"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 def make_duplicates(
@@ -57,8 +57,8 @@ def make_duplicates(
         on_progress: called with the number of training images just written.
 
     Returns:
-        Beside `evidence/` (DUPLICATES): `groups/` (GROUPS), and `pairs/part-k.npy`, int64 (p, 2):
-        the smallest ids of the images of two byte contents that have been found to be one picture.
+        Beside `evidence/` (DUPLICATES): `groups/` (GROUPS), and `pairs/part-00000.npy`, int64 (p, 2): the smallest ids
+        of the images of two byte contents that have been found to be one picture.
     """
     standing = Standing.of(store, crawls, fitted_on)
     fitted = [] if standing is None else [make_duplicates(standing.apart, standing.fitted, settings, workers=workers)]
@@ -68,16 +68,17 @@ def make_duplicates(
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
-        earlier = _compared(store, rules, images)
-        shards = len(stretches(order.sizes))  # those of the evidence come first, then the groups, then what is compared
+        earlier = compared_before(store, STAGE, rules, images)
+        shards = len(stretches(order.sizes))  # those of the evidence come first, then the groups, then the pairs
         with threadpool_limits(1):  # one task a thread: the libraries' own threads would only get in the way
             known = _doubles(draft, shards + 1, (order.population, images), (settings, workers), earlier)
         write = partial(_write_evidence, draft, order, known)
         for rows in map_shards(write, enumerate(stretches(order.sizes)), workers):
             on_progress(rows)
-        _write_groups(draft, shards, order.population, known, {"rules": rules, "compared": inputs_of(images)})
-        told = _facts(order, known)
-        return told | {FITTED: fitted[0].identity} if fitted else told
+        told = {"rules": rules, "compared": inputs_of(images), "contents": known.contents}  # for `compared_before`
+        _write_groups(draft, shards, order.population, known, told)
+        alone = {FITTED: fitted[0].identity} if fitted else {}
+        return _facts(order, known) | alone
 
     wanted = identity(STAGE, CODE_VERSION, settings, inputs_of([*listings, *images, *fitted]))
     return store.make(STAGE, WHOLE, wanted, build)
@@ -89,6 +90,7 @@ class _Doubles:
 
     at: npt.NDArray[np.int64]  # (v,) positions in the population, ascending
     groups: Groups
+    contents: int  # of all usable images, by their bytes
 
     def find(self, position: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
         """Which images at some positions have doubles, and where those stand in `groups`."""
@@ -98,37 +100,24 @@ class _Doubles:
         return held, place[held]
 
 
-def _compared(store: Store, rules: str, images: Sequence[Artifact]) -> Compared:
-    """What the earlier artifact of the same rules compared that holds the most of these crawls."""
-    own, best = inputs_of(images), NOTHING_COMPARED
-    for artifact in latest(store, STAGE):
-        told = next((facts for _, facts in finished_shards(artifact) if facts.get("rules") == rules), None)
-        crawls = frozenset(at for at, one in enumerate(own) if told is not None and one in told["compared"])
-        if len(crawls) > len(best.crawls):
-            parts = sorted(artifact.table("pairs").glob("part-*.npy"))
-            best = Compared(crawls, np.concatenate([NOTHING_COMPARED.same, *map(open_array, parts)]))
-    return best
-
-
 def _doubles(
     draft: Draft,
-    first_shard: int,
+    shard: int,
     read: tuple[Population, Sequence[Artifact]],
     run: tuple[DuplicateSettings, Workers],
-    earlier: Compared,
+    earlier: Compared | None,
 ) -> _Doubles:
     population, images = read
     usable = _usable(population)
     pictures = Pictures.of(population, usable, images)
-    pairs = same_pictures(draft, first_shard, pictures, run, earlier)
-    spans = list(blocks(len(usable)))
-    copied = [pictures.content[own][_is_copy(pictures, population.image_id, usable, own)] for own in spans]
-    names = np.unique(np.concatenate([pairs.ravel(), *copied]))
-    chosen = [np.flatnonzero(np.isin(pictures.content[own], names)) + own.start for own in spans]
+    pairs = same_pictures(draft, shard, pictures, run, earlier)
+    names = np.unique(np.concatenate([pairs.ravel(), pictures.copied]))
+    chosen = [np.flatnonzero(np.isin(pictures.content[own], names)) + own.start for own in blocks(len(usable))]
     double = np.concatenate([np.zeros(0, np.int64), *chosen])
     at = usable[double]
     training = population.split[at] == TRAIN
-    return _Doubles(at, group_images(pictures.content[double], pairs, population.image_id[at], training))
+    groups = group_images(pictures.content[double], pairs, population.image_id[at], training)
+    return _Doubles(at, groups, len(pictures.name))
 
 
 def _usable(population: Population) -> npt.NDArray[np.int64]:
@@ -137,13 +126,6 @@ def _usable(population: Population) -> npt.NDArray[np.int64]:
     for block in blocks(len(population.usable)):
         found.add(np.flatnonzero(population.usable[block]) + block.start)
     return found.array()
-
-
-def _is_copy(
-    pictures: Pictures, image_id: npt.NDArray[np.int64], usable: npt.NDArray[np.int64], own: slice
-) -> npt.NDArray[np.bool_]:
-    """Which usable images have the bytes of one with a smaller id."""
-    return np.asarray(pictures.content[own] != image_id[usable[own]])
 
 
 def _write_evidence(draft: Draft, order: ClassOrder, known: _Doubles, task: tuple[int, range]) -> int:

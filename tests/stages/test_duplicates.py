@@ -1,6 +1,7 @@
 """The duplicates stage on made-up stores: bytes, looks, splits, crawls; workers, shards and a kill change nothing."""
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ def cut(picture: npt.NDArray[np.uint8], by: int = 0) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture[by:], (48, 48), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def add(store: Store, crawl: str, shots: Sequence[Shot]) -> None:
+def add(store: Store, crawl: str, shots: Sequence[Shot], version: str = "1") -> None:
     """Publish listing and images of a crawl as the real stages do."""
     shots = sorted(shots, key=lambda shot: ("train", "val", "test").index(shot.split))
 
@@ -90,8 +91,8 @@ def add(store: Store, crawl: str, shots: Sequence[Shot]) -> None:
             draft.finish(shard, {path: len(rows)})
         return {"usable": sum(s.content is not None for s in shots)}
 
-    store.make("listing", crawl, "l", listing)
-    store.make("images", crawl, "i", images)
+    store.make("listing", crawl, f"l{version}", listing)
+    store.make("images", crawl, f"i{version}", images)
 
 
 def made(store: Store, workers: int = 1, **settings: Any) -> Artifact:
@@ -273,6 +274,52 @@ def test_a_new_crawl_compares_its_own_pictures_and_equals_a_rebuild(
     assert looked == []  # nothing is like it
     make_duplicates(grown, ["a", "b", "c"], DuplicateSettings(tolerance=0.5), workers=1)
     assert looked == [2]  # other rules: all is looked at again
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_crawl_that_changed_gives_what_a_rebuild_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgotten: bool
+) -> None:
+    """Of `b` goes an image that named the bytes of one of `a`, and one that lay between others in a crowd."""
+    monkeypatch.setattr("pipeline.evidence.hashes.WINDOW", 2)
+    crowd = [Shot(100 + i, i % 3, 50 + i, cut(A)) for i in range(0, 12, 2)]
+    before = [Shot(5, 0, 1, cut(B)), *(Shot(101 + i, 1, 51 + i, cut(A)) for i in range(0, 12, 2))]
+    after = [Shot(20, 1, 2, cut(B, 1)), *(Shot(101 + i, 1, 51 + i, cut(A)) for i in range(0, 12, 4))]
+    grown, rebuilt = Store(tmp_path / "grown"), Store(tmp_path / "rebuilt")
+    for store in (grown, rebuilt):
+        add(store, "a", [Shot(10, 0, 1, cut(B)), Shot(11, 0, 3, cut(B, 2)), *crowd])
+    add(grown, "b", before)
+    made(grown)
+    for store in (grown, rebuilt):
+        add(store, "b", after, version="2")
+    if forgotten:
+        shutil.rmtree(grown.folder("images", "b", "i1"))
+    whole = made(rebuilt)
+    assert parts_of(made(grown)) == parts_of(whole)
+    assert {row["duplicate_group"] for row in rows(whole)} == {10, 100}
+
+
+def test_a_killed_run_goes_on_though_it_learned_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = parts_of(made(two_crawls(tmp_path / "whole")))
+    monkeypatch.setattr(doubles, "CHUNK_PAIRS", 1)
+    looked: list[int] = []
+
+    def interrupted(*asked: Any, compare: Any = doubles._confirmed) -> Any:
+        if looked:
+            raise KeyboardInterrupt
+        looked.append(1)
+        return compare(*asked)
+
+    store = two_crawls(tmp_path / "killed")
+    with monkeypatch.context() as killed:
+        killed.setattr(doubles, "_confirmed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            made(store)
+    assert looked == [1]
+    make_duplicates(store, ["a"], DuplicateSettings(), workers=1)
+    assert parts_of(made(store)) == whole
 
 
 def parts_of(artifact: Artifact) -> dict[str, bytes]:
