@@ -1,9 +1,9 @@
 """Every data stage on a Ray cluster makes the bytes that it makes on threads, whatever happens to the machines."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -17,7 +17,7 @@ from models.settings import TrainingSettings
 from models.specification import EncodingJob, ModelSpecification, read_job
 from models.stages import Trainer
 from models.worker import run_encoding
-from pipeline.engine import Result, Task, Workers
+from pipeline.engine import Workers
 from pipeline.evidence.confusion import ConfusionSettings
 from pipeline.evidence.density import DensitySettings
 from pipeline.evidence.duplicates import DuplicateSettings
@@ -49,23 +49,8 @@ from pipeline.storage import shelf
 from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import read_table, write_table
+from tests.posted import Posted
 from tests.ray_nodes import connected_to, ray_nodes
-
-
-class Posted:
-    """What a cluster does to functions, tasks and results on their way, without any other machine."""
-
-    def __init__(self, scratch: Path) -> None:
-        self._shelf = shelf.Shelf(scratch)
-
-    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-        with self._shelf.packed(function) as data:
-            arrived = shelf.unpacked(data)
-            for task in tasks:
-                yield shelf.unpacked(shelf.packed(arrived(shelf.unpacked(shelf.packed(task)))))
-
-    def accelerated(self) -> Self:
-        return self
 
 
 @pytest.fixture(scope="module")

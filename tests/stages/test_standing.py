@@ -1,5 +1,6 @@
 """Evidence fitted on some crawls: their rows stand, later crawls are judged by it, and a rebuild gives the same."""
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.engine import Workers
 from pipeline.evidence.duplicates import DuplicateSettings
 from pipeline.evidence.keyword import KeywordSettings
 from pipeline.evidence.neighbours import NeighbourSettings
 from pipeline.evidence.probe import OpinionSettings
 from pipeline.evidence.semantic import SemanticSettings
-from pipeline.stages import classes
+from pipeline.stages import classes, neighbour_index, neighbour_search
 from pipeline.stages.classes import ClassOrder
 from pipeline.stages.duplicates import make_duplicates
 from pipeline.stages.keyword import make_keyword
@@ -20,8 +22,10 @@ from pipeline.stages.neighbours import make_neighbours
 from pipeline.stages.opinion import make_opinion
 from pipeline.stages.semantic import make_semantic
 from pipeline.stages.standing import Standing
+from pipeline.storage import shelf
 from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.tables import part_paths, read_table
+from tests.posted import Posted
 from tests.stages.tiny_store import Picture, add_crawl, add_evidence
 
 FITTED = ["bb"]
@@ -51,8 +55,8 @@ def grown(folder: Path, crawls: Sequence[str], monkeypatch: pytest.MonkeyPatch) 
     return store
 
 
-def made(store: Store, crawls: Sequence[str], exact_images: int = 1000) -> dict[str, Artifact]:
-    run: dict[str, Any] = {"fitted_on": FITTED, "workers": 2}
+def made(store: Store, crawls: Sequence[str], exact_images: int = 1000, workers: Workers = 2) -> dict[str, Artifact]:
+    run: dict[str, Any] = {"fitted_on": FITTED, "workers": workers}
     neighbours = NeighbourSettings(k=4, exact_images=exact_images)
     make_duplicates(store, crawls, DuplicateSettings(), **run)
     return {
@@ -95,6 +99,16 @@ def test_crawls_one_after_the_other_equal_a_rebuild(
         assert tables(found[name]) == tables(rebuilt[name])
         assert one.current(f"evidence-{name}").identity == found[name].identity
     assert rebuilt["neighbours"].facts["exact"] == (exact_images == 1000)
+
+
+@pytest.mark.parametrize("exact_images", [1000, 20])
+def test_a_cluster_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact_images: int) -> None:
+    monkeypatch.setattr(shelf, "LEAST_BYTES", 1)
+    cluster = Posted(tmp_path / "scratch")
+    here = made(grown(tmp_path / "here", CRAWLS, monkeypatch), CRAWLS, exact_images, workers=1)
+    there = made(grown(tmp_path / "there", CRAWLS, monkeypatch), CRAWLS, exact_images, workers=cluster)
+    for name in STAGES:
+        assert tables(here[name]) == tables(there[name])
 
 
 def test_a_crawl_more_costs_its_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,3 +199,35 @@ def test_naming_all_or_none_is_the_same_and_an_unknown_one_is_refused(
     assert first.identity == store.current("evidence-opinion").identity
     with pytest.raises(ValueError, match="'d' is no crawl of the store, which has a, bb"):
         make_keyword(store, ["a", "bb"], KeywordSettings(), fitted_on=["d"], workers=1)
+
+
+@pytest.mark.parametrize("stage", ["neighbour_search._search_task", "opinion.write_verdicts", "merged._write"])
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    monkeypatch.setattr(neighbour_index, "ASKING_ROWS", 16)
+    monkeypatch.setattr(neighbour_search, "TASK_ROWS", 16)
+    whole = made(grown(tmp_path / "whole", CRAWLS, monkeypatch), CRAWLS, 20)
+    store = grown(tmp_path / "killed", FITTED, monkeypatch)
+    made(store, FITTED, 20)
+    for crawl in ("a", "ccc"):
+        add_crawl(store, crawl, pictures(crawl, 40), shard_rows=7)
+    genuine, calls = _named(stage), 0
+
+    def counting(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return genuine(*arguments)
+
+    monkeypatch.setattr(f"pipeline.stages.{stage}", counting)
+    with pytest.raises(KeyboardInterrupt):
+        made(store, CRAWLS, 20, workers=1)
+    found = made(store, CRAWLS, 20, workers=1)
+    assert calls > 3
+    for name in STAGES:
+        assert tables(found[name]) == tables(whole[name])
+
+
+def _named(stage: str) -> Any:
+    module, name = stage.split(".")
+    return getattr(importlib.import_module(f"pipeline.stages.{module}"), name)
