@@ -96,11 +96,7 @@ def _run(crawl: Path, store: Store, features: str, options: argparse.Namespace) 
 
 
 def _detection(store: Store, truth: pd.DataFrame) -> list[dict[str, Any]]:
-    evidence = read_table(store.current("evidence").table("evidence")).to_pandas()
-    paths = read_table(store.current("listing", CRAWL).table("listing"), ("image_id", "path")).to_pandas()
-    rows = evidence.merge(paths, on="image_id").merge(truth, on="path", validate="one_to_one")
-    if len(rows) != len(evidence):
-        raise ValueError(f"the truth file knows {len(rows)} of {len(evidence)} images")
+    rows = known(store, CRAWL, truth)
     wrong = (rows.web_label != rows.true_label).to_numpy()
     made = [name for name in SCORES if name != "aum" or "aum" in rows]  # given weights need no baseline, so no margins
     scores = {name: SCORES[name](rows) for name in made}
@@ -108,16 +104,39 @@ def _detection(store: Store, truth: pd.DataFrame) -> list[dict[str, Any]]:
     return [_row(name, np.asarray(score, np.float64), wrong) for name, score in scores.items()]
 
 
-def _row(name: str, score: npt.NDArray[np.float64], wrong: npt.NDArray[np.bool_]) -> dict[str, Any]:
+def known(store: Store, crawl: str, truth: pd.DataFrame) -> Any:
+    """The usable training images of a crawl: all that is known of each, and the truth about it.
+
+    Raises:
+        ValueError: the truth about some is not told.
+    """
+    evidence = read_table(store.current("evidence").table("evidence")).to_pandas()
+    paths = read_table(store.current("listing", crawl).table("listing"), ("image_id", "path")).to_pandas()
+    own = evidence.merge(paths, on="image_id", validate="one_to_one")
+    rows = own.merge(truth, on="path", validate="one_to_one")
+    if len(rows) != len(own):
+        raise ValueError(f"the truth file knows {len(rows)} of {len(own)} images")
+    return rows
+
+
+def filled(score: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Images of which the source knows nothing stand in the middle."""
-    known = np.isfinite(score)
-    filled = np.where(known, score, np.median(score[known]) if known.any() else 0.0)
+    told = np.isfinite(score)
+    return np.where(told, score, np.median(score[told]) if told.any() else 0.0)
+
+
+def unknown(score: npt.NDArray[np.float64]) -> str:
+    """How many images the source knows nothing of, in percent."""
+    return f"{100 * (1 - np.isfinite(score).mean()):.1f}"
+
+
+def _row(name: str, score: npt.NDArray[np.float64], wrong: npt.NDArray[np.bool_]) -> dict[str, Any]:
     return {
         "source": name,
         "images": len(score),
-        "unknown, %": f"{100 * (1 - known.mean()):.1f}",
-        "AUROC": f"{roc_auc_score(wrong, filled):.3f}",
-        "average precision": f"{average_precision_score(wrong, filled):.3f}",
+        "unknown, %": unknown(score),
+        "AUROC": f"{roc_auc_score(wrong, filled(score)):.3f}",
+        "average precision": f"{average_precision_score(wrong, filled(score)):.3f}",
     }
 
 
