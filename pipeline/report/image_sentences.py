@@ -18,7 +18,8 @@ SILENT: Final = {
     "kmeans": _NO_FEATURES,
     "density": _NO_FEATURES,
     "hdbscan": _NO_FEATURES,
-    "neighbours": "No neighbour was found: its features are not finite, or every other image is a double of it.",
+    "neighbours": "No neighbour was found: its features are all 0 or not finite, every other image is a double of it, "
+    "or the crawls that evidence is fitted on have no image of its class.",
     "opinion": "Its features are not finite, or no image of its class was left to learn from.",
     "aum": "The baseline never trained on it.",
     "confusion": "Nothing is known of confused classes.",

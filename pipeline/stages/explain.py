@@ -33,6 +33,7 @@ from pipeline.stages.explain_pictures import (
 )
 from pipeline.stages.explain_place import Crawl, Mates, class_mates, row_of
 from pipeline.stages.report_inputs import catalogue_of
+from pipeline.stages.standing import FITTED_ON
 from pipeline.storage.arrays import open_array
 from pipeline.storage.artifacts import WHOLE, Artifact, NotMadeError, Store
 from pipeline.storage.atomic import publish_bytes
@@ -148,12 +149,24 @@ def _judged(shelf: _Shelf, told: Explanation, doubles: list[int]) -> Explanation
     return replace(
         told,
         headline=headline,
-        details=(*([settled] if settled else []), *details),
+        details=(*([settled] if settled else []), *details, *_fitted_on(fresh)),
         testimonies=tell_all(view, SAYINGS, SILENT, list(fresh)),
         moves=read_moves(fresh["fused"], row) if "fused" in fresh else (),
         matches=read_matches(shelf.store, shelf.crawls, listed, view),
         sheets=(*(sheet for sheet in sheets if sheet is not None), *told.sheets),
         missing=(*_missing_evidence(shelf, stale, fitting), *told.missing),
+    )
+
+
+def _fitted_on(evidence: Mapping[str, Artifact]) -> tuple[str, ...]:
+    """A sentence for each choice of crawls that evidence is fitted on; none for what is fitted on all."""
+    told: dict[str, list[str]] = {}
+    for name, artifact in evidence.items():
+        if FITTED_ON in artifact.facts:
+            told.setdefault(words(artifact.facts[FITTED_ON]), []).append(name)
+    return tuple(
+        f"It is judged by the images of {crawls} alone, as evidence.fitted_on says, in {words(sources)}."
+        for crawls, sources in told.items()
     )
 
 

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from pipeline.engine import Workers, map_shards
 from pipeline.stages.classes import ClassOrder, stretches
-from pipeline.stages.standing import Standing
+from pipeline.stages.standing import FITTED_ON, Standing
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import RowReader, count_rows, part_path, write_table
 
-CODE_VERSION: Final = "1"
+CODE_VERSION: Final = "2"
 Finish = Callable[[Draft, int, ClassOrder], Facts]  # writes what else there is as shards from a number on; tells facts
 
 
@@ -38,6 +38,9 @@ def make_merged(
         finish: what to do at the end.
         workers: threads, or a cluster; each holds a stretch of classes.
 
+    Returns:
+        The tables; among the facts, `fitted_on` names the fitted crawls.
+
     Raises:
         ValueError: a table was made of other images than the crawls hold now.
     """
@@ -55,7 +58,7 @@ def make_merged(
         held = {name: [RowReader(part.table(name)) for part in parts] for name in tables}
         for _ in map_shards(partial(_write, draft, merging, held, tables), left, workers):
             pass
-        return finish(draft, len(tasks), order)
+        return finish(draft, len(tasks), order) | {FITTED_ON: list(standing.fitted)}
 
     stage = parts[0].stage
     wanted = identity(stage, f"merged {CODE_VERSION}", {}, inputs_of([*listings, *images, *parts]))

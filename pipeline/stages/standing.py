@@ -19,6 +19,7 @@ from pipeline.storage.tables import iterate_table
 
 Columns = Mapping[str, npt.NDArray[np.int64]]
 Integers = npt.NDArray[np.int64]
+FITTED_ON = "fitted_on"  # among the facts of what is put together: the names of the fitted crawls
 FITTED = "fitted"  # among the facts of `evidence-duplicates`: the identity of that of the fitted crawls alone
 
 
@@ -50,7 +51,8 @@ class Standing:
         unknown = sorted(set(fitted_on) - set(crawls))
         if unknown:
             raise ValueError(
-                f"evidence.fitted_on: {unknown[0]!r} is no crawl of the store, which has {', '.join(crawls)}"
+                f"evidence.fitted_on: {unknown[0]!r} is no crawl of the store, which has {', '.join(crawls)}: "
+                "name those that evidence is to be fitted on, or take that crawl in first"
             )
         fitted = tuple(crawl for crawl in crawls if crawl in fitted_on)
         if not fitted or len(fitted) == len(crawls):

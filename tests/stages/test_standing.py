@@ -17,6 +17,7 @@ from pipeline.evidence.semantic import SemanticSettings
 from pipeline.stages import classes, neighbour_index, neighbour_search
 from pipeline.stages.classes import ClassOrder
 from pipeline.stages.duplicates import make_duplicates
+from pipeline.stages.explain import explain_image
 from pipeline.stages.keyword import make_keyword
 from pipeline.stages.neighbours import make_neighbours
 from pipeline.stages.opinion import make_opinion
@@ -166,6 +167,24 @@ def test_a_class_that_nothing_is_fitted_on_is_unknown(tmp_path: Path, monkeypatc
         assert rows(found["keyword"])[own]["keyword"] is not None
 
 
+def test_an_image_is_told_by_what_it_is_judged(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for crawl in CRAWLS:  # by class, as a listing is
+        add_crawl(store, crawl, sorted(pictures(crawl, 40), key=lambda one: (one.split, one.class_index)), shard_rows=7)
+    found = made(store, CRAWLS)
+    assert {name: one.facts["fitted_on"] for name, one in found.items()} == dict.fromkeys(STAGES, FITTED)
+    sentence = "It is judged by the images of bb alone, as evidence.fitted_on says, in"
+    for image in ("103", "203"):  # of a later crawl, and of that which is fitted on
+        told, _ = explain_image(store, image, {})
+        assert told.details == (f"{sentence} neighbours, opinion, keyword and semantic.",)
+    fresh = next(own for own, row in rows(found["opinion"]).items() if own >= 300 and row["confidence"] is None)
+    silent = {one.source: one.silent for one in explain_image(store, str(fresh), {})[0].testimonies}
+    assert silent["neighbours"].endswith("or the crawls that evidence is fitted on have no image of its class.")
+    make_opinion(store, CRAWLS, OpinionSettings(folds=2), workers=1)
+    told, _ = explain_image(store, "103", {})
+    assert told.details == (f"{sentence} neighbours, keyword and semantic.",)
+
+
 def test_opinions_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = grown(tmp_path, CRAWLS, monkeypatch)
     opinion = made(store, CRAWLS)["opinion"]
@@ -197,7 +216,7 @@ def test_naming_all_or_none_is_the_same_and_an_unknown_one_is_refused(
     first = make_opinion(store, ["a", "bb"], OpinionSettings(), workers=1)
     assert not make_opinion(store, ["a", "bb"], OpinionSettings(), fitted_on=["bb", "a"], workers=1).made
     assert first.identity == store.current("evidence-opinion").identity
-    with pytest.raises(ValueError, match="'d' is no crawl of the store, which has a, bb"):
+    with pytest.raises(ValueError, match=r"fitted_on: 'd' is no crawl of the store, which has a, bb: name those"):
         make_keyword(store, ["a", "bb"], KeywordSettings(), fitted_on=["d"], workers=1)
 
 
