@@ -19,12 +19,13 @@ from assets.outcome import outcome
 from assets.partitions import CRAWLS, tell_recipes
 from assets.progress import ProgressReporter, TerminalProgress
 from assets.recipes import recipe_named, teachers_first
-from assets.resources import StoreResource, forget, record
+from assets.resources import StoreResource, forget, record, recorded_crawls
 from assets.room import require_room
 from assets.settings import Settings, recorded_settings
 from assets.tricks import chain_line
 from pipeline.stages.listing import Crawl, crawl_name
 from pipeline.stages.report import report_page
+from pipeline.stages.standing import refuse_unknown
 from pipeline.storage.artifacts import Store
 
 HOME = "dagster"  # Dagster's own records, inside the store
@@ -76,7 +77,7 @@ def _told(store: Store, console: Console) -> Iterator[None]:
     console.print(f"{made} stages computed in {seconds:.0f} s; everything else stood from before", highlight=False)
 
 
-def run_graph(store: Store, settings: Settings, crawls: Iterable[Crawl], progress: ProgressReporter) -> Path:
+def run_graph(store: Store, settings: Settings, crawls: Sequence[Crawl], progress: ProgressReporter) -> Path:
     """Materialise everything the settings ask for and return the report; what is made under the same identity is kept.
 
     Raises:
@@ -108,8 +109,10 @@ def make_again(store: Store, wanted: Set[tuple[str, str | None]], progress: Prog
 
 @contextmanager
 def _runner(
-    store: Store, settings: Settings, crawls: Iterable[Crawl], progress: ProgressReporter
+    store: Store, settings: Settings, crawls: Sequence[Crawl], progress: ProgressReporter
 ) -> Iterator["_Runner"]:
+    known = sorted({*recorded_crawls(store), *(crawl.name for crawl in crawls)})
+    refuse_unknown(known, settings.evidence.fitted_on)  # before hours of decoding
     record(store, settings, crawls)
     resource = StoreResource(root=str(store.root))
     with dagster_instance(store) as instance:

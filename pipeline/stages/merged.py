@@ -16,7 +16,7 @@ from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_
 from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import RowReader, count_rows, part_path, write_table
 
-CODE_VERSION: Final = "2"
+CODE_VERSION: Final = "1"
 Finish = Callable[[Draft, int, ClassOrder], Facts]  # writes what else there is as shards from a number on; tells facts
 
 

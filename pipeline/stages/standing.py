@@ -48,12 +48,7 @@ class Standing:
         Raises:
             ValueError: a crawl is named that is not there.
         """
-        unknown = sorted(set(fitted_on) - set(crawls))
-        if unknown:
-            raise ValueError(
-                f"evidence.fitted_on: {unknown[0]!r} is no crawl of the store, which has {', '.join(crawls)}: "
-                "name those that evidence is to be fitted on, or take that crawl in first"
-            )
+        refuse_unknown(crawls, fitted_on)
         fitted = tuple(crawl for crawl in crawls if crawl in fitted_on)
         if not fitted or len(fitted) == len(crawls):
             return None
@@ -96,6 +91,16 @@ class Standing:
         groups, first = np.unique(of[by], return_index=True)
         of_own = _looked_up(group, groups, number[by][first], own)
         return _looked_up(image_id, own, of_own, image_id)
+
+
+def refuse_unknown(crawls: Sequence[str], fitted_on: Sequence[str]) -> None:
+    """Raises ValueError where evidence is to be fitted on a crawl that is not there."""
+    unknown = sorted(set(fitted_on) - set(crawls))
+    if unknown:
+        raise ValueError(
+            f"evidence.fitted_on: {unknown[0]!r} is no crawl of the store, which has {', '.join(crawls)}: "
+            "name those that evidence is to be fitted on, or take that crawl in first"
+        )
 
 
 def _members(duplicates: Artifact, chosen: Callable[[Columns], npt.NDArray[np.bool_]]) -> tuple[Integers, Integers]:

@@ -1,18 +1,22 @@
 """The sensor that looks for deliveries, and the run it asks for."""
 
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from rich.console import Console
 
 from assets.definitions import defs
 from assets.deliveries import new_deliveries
 from assets.partitions import CRAWLS
-from assets.progress import LogProgress
+from assets.progress import LogProgress, TerminalProgress
 from assets.resources import StoreResource, record, recorded_crawls
-from assets.settings import DeliverySettings, Settings
+from assets.run import make_manifests
+from assets.settings import DeliverySettings, EvidenceSettings, Settings
+from assets.watch import look
 from pipeline.stages.deliveries import recorded_deliveries
 from pipeline.storage.artifacts import Store
 from tests.crawl.pictures import encoded, photo
@@ -94,3 +98,18 @@ def test_the_run_takes_what_counts_and_stops_at_what_does_not(store: Store, tmp_
         ("good", "new"),
         ("empty", "empty"),
     ]
+
+
+def test_evidence_waits_for_the_crawls_it_is_fitted_on(store: Store, tmp_path: Path) -> None:
+    write(tmp_path / "deliveries" / "My crawl", CRAWL)
+    told = Settings(
+        deliveries=DeliverySettings(folder=str(tmp_path / "deliveries")),
+        evidence=EvidenceSettings(fitted_on=("first",)),
+    )
+    said = io.StringIO()
+    assert look(store, told, TerminalProgress(Console(file=said, width=200))) == ["my-crawl"]
+    assert "evidence waits for first, which evidence.fitted_on names: not delivered yet" in said.getvalue()
+    assert store.partitions("images") == ["my-crawl"]
+    assert store.partitions("evidence-rank") == []
+    with pytest.raises(ValueError, match="'first' is no crawl of the store, which has my-crawl: name those"):
+        make_manifests(store, told, [], TerminalProgress(Console(quiet=True)))
