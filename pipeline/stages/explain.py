@@ -33,7 +33,7 @@ from pipeline.stages.explain_pictures import (
 )
 from pipeline.stages.explain_place import Crawl, Mates, class_mates, row_of
 from pipeline.stages.report_inputs import catalogue_of
-from pipeline.stages.standing import FITTED_ON
+from pipeline.stages.standing import fitted_sources
 from pipeline.storage.arrays import open_array
 from pipeline.storage.artifacts import WHOLE, Artifact, NotMadeError, Store
 from pipeline.storage.atomic import publish_bytes
@@ -160,13 +160,9 @@ def _judged(shelf: _Shelf, told: Explanation, doubles: list[int]) -> Explanation
 
 def _fitted_on(evidence: Mapping[str, Artifact]) -> tuple[str, ...]:
     """A sentence for each choice of crawls that evidence is fitted on; none for what is fitted on all."""
-    told: dict[str, list[str]] = {}
-    for name, artifact in evidence.items():
-        if FITTED_ON in artifact.facts:
-            told.setdefault(words(artifact.facts[FITTED_ON]), []).append(name)
     return tuple(
-        f"It is judged by the images of {crawls} alone, as evidence.fitted_on says, in {words(sources)}."
-        for crawls, sources in told.items()
+        f"It is judged by the images of {words(crawls)} alone, as evidence.fitted_on says, in {words(sources)}."
+        for crawls, sources in fitted_sources(evidence).items()
     )
 
 

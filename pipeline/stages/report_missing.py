@@ -7,12 +7,13 @@ from pipeline.report.render import counted, words
 from pipeline.report.results import SplitResults
 from pipeline.stages.report_evidence import Evidence
 from pipeline.stages.report_inputs import ReportInputs
+from pipeline.stages.standing import fitted_sources
 
 
 def missing_of(
     inputs: ReportInputs, evidence: Evidence, results: Sequence[SplitResults], recipes: Sequence[str], baseline: str
 ) -> tuple[str, ...]:
-    """A sentence for everything that is not there, or older than the crawls.
+    """A sentence for everything that is not there, is older than the crawls, or looks at some of them alone.
 
     Args:
         inputs: what is there.
@@ -34,6 +35,10 @@ def missing_of(
     unmade = [name for name in EVIDENCE if name not in inputs.evidence]
     if unmade:
         told.append(f"Evidence that has not been made, so nothing of it is shown: {words(unmade)}.")
+    for crawls, sources in fitted_sources(inputs.evidence).items():
+        told.append(
+            f"Images are judged by those of {words(crawls)} alone, as evidence.fitted_on says: {words(sources)}."
+        )
     for source, count in evidence.lacking().items():
         told.append(
             f"Evidence {source} is older than {counted(count, 'training image')}: of these it knows nothing yet."

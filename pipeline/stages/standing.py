@@ -103,6 +103,15 @@ def refuse_unknown(crawls: Sequence[str], fitted_on: Sequence[str]) -> None:
         )
 
 
+def fitted_sources(evidence: Mapping[str, Artifact]) -> dict[tuple[str, ...], list[str]]:
+    """The sources that are fitted on some crawls alone, by these; what is fitted on all is not among them."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for name, artifact in evidence.items():
+        if FITTED_ON in artifact.facts:
+            found.setdefault(tuple(artifact.facts[FITTED_ON]), []).append(name)
+    return found
+
+
 def _members(duplicates: Artifact, chosen: Callable[[Columns], npt.NDArray[np.bool_]]) -> tuple[Integers, Integers]:
     """The images of groups of two or more that are chosen, and their groups."""
     found = [np.zeros((2, 0), np.int64)]

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.evidence_tables import EVIDENCE, JUDGED
+from pipeline.evidence_tables import EVIDENCE, JUDGED, NEAREST, NEIGHBOURS
 from pipeline.records import QUERIES
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.classes import ClassOrder
@@ -14,8 +14,10 @@ from pipeline.stages.population import Population
 from pipeline.stages.report import ReportSettings, make_report
 from pipeline.stages.report_evidence import beside
 from pipeline.stages.report_gallery import usable_positions
-from pipeline.storage.artifacts import Store
-from pipeline.storage.tables import part_path, write_table
+from pipeline.stages.standing import FITTED_ON
+from pipeline.storage.artifacts import WHOLE, Store
+from pipeline.storage.draft import Draft, Facts
+from pipeline.storage.tables import part_path, read_table, write_table
 from tests.stages.report_store import (
     CRAWL,
     HOSTILE,
@@ -253,3 +255,17 @@ def test_verdicts_judge_how_honest_the_probabilities_are(store: Store) -> None:
     assert any(
         str(attrs.get("alt")).startswith("How often labels were right") for tag, attrs in page.tags if tag == "img"
     )
+
+
+def test_the_page_says_which_crawls_judge_all_images(store: Store) -> None:
+    before = store.current("evidence-neighbours")
+
+    def build(draft: Draft) -> Facts:
+        for table, schema in (("evidence", NEIGHBOURS), ("nearest", NEAREST)):
+            path = part_path(draft.table(table), 0)
+            draft.finish(len(table), {path: write_table(path, schema, [read_table(before.table(table))])})
+        return before.facts | {FITTED_ON: ["shop"]}
+
+    assert "evidence.fitted_on" not in read(store).words
+    store.make(before.stage, WHOLE, "stands", build)
+    assert "Images are judged by those of shop alone, as evidence.fitted_on says: neighbours." in read(store).words
