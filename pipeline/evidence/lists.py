@@ -6,6 +6,7 @@ each list is one matrix product with all that ask for it.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -37,12 +38,12 @@ class Lists:
     most: int  # vectors that are asked of one list; of a longer one those that are evenly spread over it
     together: int = 1  # vectors that are asked for at once, of list after list; at least those of one
 
-    @property
+    @cached_property
     def steps(self) -> npt.NDArray[np.int64]:
         """(L,) every how manieth vector of a list is asked for."""
         return np.asarray(np.maximum(1, -(-np.diff(self.starts) // self.most)))
 
-    @property
+    @cached_property
     def sizes(self) -> npt.NDArray[np.int64]:
         """(L,) vectors of each list that are asked for."""
         return np.asarray(-(-np.diff(self.starts) // self.steps), np.int64)
