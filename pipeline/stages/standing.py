@@ -8,6 +8,7 @@ costs its own images, and a rebuild that is fitted on the same crawls gives the 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -69,19 +70,24 @@ class Standing:
         return found
 
     def groups(self, order: ClassOrder) -> Integers:
-        """(n,) duplicate groups of the training images of later crawls, as the fitted crawls alone number them.
+        """(n,) duplicate groups of some training images of later crawls, as the fitted crawls alone number them.
 
         That of its doubles among these, or else the image's own id. Where only it brings several groups together, the
         smallest: the others were told apart when folds were made.
         """
-        image_id, every = np.array(order.image_id), self.store.current("evidence-duplicates")
-        own, group = _members(every, lambda told: np.isin(told["image_id"], image_id))
-        later = [_listed(self.store.current("listing", crawl)) for crawl in self.later]
-        apart = np.sort(np.concatenate(later))
+        image_id = np.array(order.image_id)
+        return _looked_up(image_id, *self._doubles, image_id)
+
+    @cached_property
+    def _doubles(self) -> tuple[Integers, Integers]:
+        """The images of later crawls that have any doubles, and their groups: of all crawls in one go."""
+        every = self.store.current("evidence-duplicates")
+        later = np.concatenate([_listed(self.store.current("listing", crawl)) for crawl in self.later])
+        own, group = _members(every, lambda told: np.isin(told["image_id"], later))
 
         def fitted(told: Columns) -> npt.NDArray[np.bool_]:
             found = np.isin(told["duplicate_group"], group)
-            found[found] = ~np.isin(told["image_id"][found], apart)
+            found[found] = ~np.isin(told["image_id"][found], later)
             return found
 
         double, of = _members(every, fitted)
@@ -89,8 +95,7 @@ class Standing:
         number = _looked_up(double, held, number, double)
         by = np.lexsort((number, of))
         groups, first = np.unique(of[by], return_index=True)
-        of_own = _looked_up(group, groups, number[by][first], own)
-        return _looked_up(image_id, own, of_own, image_id)
+        return own, _looked_up(group, groups, number[by][first], own)
 
 
 def refuse_unknown(crawls: Sequence[str], fitted_on: Sequence[str]) -> None:
