@@ -7,7 +7,6 @@ own baseline and once with those of ImageNet weights. The truth file is read her
 """
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.shopcrawl import ROOT, extracted, table
+from benchmarks.shopcrawl import ROOT, extracted, keep, table
 from pipeline.stages.classes import ClassOrder
 from pipeline.storage.arrays import ArrayShards
 from pipeline.storage.artifacts import Store
@@ -66,10 +65,7 @@ def main() -> None:
         _run(crawl, store, features, options)
         results[features] = _detection(store, truth)
         print(f"\nfeatures: {features}\n{table(results[features])}")
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
-    options.json.write_text(json.dumps({"settings": settings, **results}, indent=1))
-    print(f"\nwritten to {options.json}")
+    keep(options, results)
 
 
 def _options() -> argparse.Namespace:

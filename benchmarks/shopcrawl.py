@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,7 @@ def main() -> None:
     }
     for name, rows in results.items():
         print(f"\n{name}\n{table(rows)}")
-    settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"settings": settings, **results}, indent=1))
-    print(f"\nwritten to {options.json}")
+    keep(options, results)
 
 
 def _options() -> argparse.Namespace:
@@ -62,6 +60,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     return parser.parse_args()
+
+
+def keep(options: argparse.Namespace, results: Mapping[str, object]) -> None:
+    """Write what was found, and by which settings, to `options.json`."""
+    settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps({"settings": settings, **results}, indent=1))
+    print(f"\nwritten to {options.json}")
 
 
 def extracted(folder: Path) -> Path:

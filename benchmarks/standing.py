@@ -10,7 +10,6 @@ The truth file is read here, after the runs, and nowhere else.
 """
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -23,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.detection import SCORES, WEIGHTS, filled, known, unknown
-from benchmarks.shopcrawl import ROOT, extracted, table
+from benchmarks.shopcrawl import ROOT, extracted, keep, table
 from pipeline.intervals import DRAWS, INTERVAL
 from pipeline.storage.artifacts import Store
 
@@ -53,10 +52,7 @@ def main() -> None:
         results[judged] = _compared(every, apart, options.draws)
         wrong = 100 * (every.web_label != every.true_label).mean()
         print(f"\n{judged}, {wrong:.1f}% wrong, beside {fitted}\n{table(results[judged])}")
-    settings = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"settings": settings, **results}, indent=1))
-    print(f"\nwritten to {options.json}")
+    keep(options, results)
 
 
 def _options() -> argparse.Namespace:
