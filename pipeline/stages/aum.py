@@ -16,7 +16,7 @@ from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, read_table, write_table
 
 STAGE = "evidence-aum"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def make_aum(

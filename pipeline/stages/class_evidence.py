@@ -1,9 +1,9 @@
 """Stages `evidence-kmeans`, `-density`, `-hdbscan`: what is measured inside one class, in one pass over the features.
 
 Each class is read once, and every kind of evidence that is missing is made while it is in memory. Each kind has an
-identity of its own all the same: other settings of one redo that one alone. A class whose images, features and (where
-they are looked at) ranks are what they were is taken over from the artifact before: a new crawl costs the classes it
-touches.
+identity of its own all the same: other settings of one redo that one alone. A stretch of classes that no other crawl
+has come to is linked from the artifact before, and in all others a class whose images, features and (where they are
+looked at) ranks are what they were is taken over: a new crawl costs the classes it touches.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +20,11 @@ from threadpoolctl import threadpool_limits
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence_tables import EVIDENCE
 from pipeline.stages.classes import ClassOrder, current_features, read_stretch, stretches
+from pipeline.stages.part_keys import PartKeys
 from pipeline.storage.arrays import Array, ArrayShards
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts
+from pipeline.storage.parts import EarlierParts, keyed, part_records
 from pipeline.storage.pieces import EarlierPieces, digest_of, named
 from pipeline.storage.tables import part_path, write_table
 
@@ -83,11 +85,15 @@ def make_class_evidence(
         order = ClassOrder.read(listings, images)
         shards = ArrayShards([artifact.table("features") for artifact in features])
         ready = {stage: _Kind.of(store, known[stage]) for stage in drafts}
+        known_parts = {stage: _Parts.of(store, known[stage], order, (listings, images, features)) for stage in drafts}
+        ranks = [part["evidence"]["sha256"] for part in part_records(rank, ("evidence",))]
         for number, classes in enumerate(stretches(order.sizes)):
-            left = [stage for stage, draft in drafts.items() if draft.finished(number) is None]
-            if not left:
-                continue
             rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
+            key_of = {stage: one.key(rows, ranks[number]) for stage, one in known_parts.items()}
+            left = [stage for stage, one in known_parts.items() if one.left(drafts[stage], number, key_of[stage])]
+            if not left:
+                on_progress(rows.stop - rows.start)
+                continue
             ranked = read_stretch(rank, number, order, rows, ("position",))["position"]
             position = pc.fill_null(ranked, 0).to_numpy(), rows.start
             measure = partial(_measure_class, [ready[stage] for stage in left], order, shards, position)
@@ -97,10 +103,33 @@ def make_class_evidence(
                     pieces.append(piece)
                     on_progress(piece[0][1].num_rows)
             for at, stage in enumerate(left):
-                _publish(drafts[stage], number, known[stage], [piece[at] for piece in pieces])
+                _publish(drafts[stage], number, known[stage], [piece[at] for piece in pieces], key_of[stage])
         return {stage: _facts(order, known[stage]) for stage in drafts}
 
     return store.make_together(WHOLE, wanted, build)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of one kind of evidence that have been made before."""
+
+    ranked: bool
+    keys: PartKeys
+    earlier: EarlierParts
+
+    @classmethod
+    def of(cls, store: Store, source: ClassSource, order: ClassOrder, read: tuple[Sequence[Artifact], ...]) -> Self:
+        stage = f"evidence-{source.name}"
+        keys = PartKeys.of(identity(stage, source.code_version, source.settings, []), order, *read)
+        return cls(source.ranked, keys, EarlierParts(store, stage))
+
+    def key(self, rows: slice, ranks: str) -> str:
+        """What a stretch is measured by; `ranks` stands for its ranks."""
+        return self.keys.key(rows, *([ranks] if self.ranked else []))
+
+    def left(self, draft: Draft, number: int, key: str) -> bool:
+        """Whether a stretch is still to be measured: neither finished nor linked now."""
+        return draft.finished(number) is None and not self.earlier.link(draft, number, key)
 
 
 @dataclass(frozen=True)
@@ -144,11 +173,11 @@ def _measure_class(
     return [kind.piece(image_id, images, read) for kind in kinds]
 
 
-def _publish(draft: Draft, number: int, source: ClassSource, pieces: Sequence[tuple[str, pa.Table]]) -> None:
+def _publish(draft: Draft, number: int, source: ClassSource, pieces: Sequence[tuple[str, pa.Table]], key: str) -> None:
     schema = EVIDENCE[source.name]
     path = part_path(draft.table("evidence"), number)
     tables = [schema.empty_table(), *(table for _, table in pieces)]
-    draft.finish(number, {path: write_table(path, schema, [pa.concat_tables(tables)])}, named(pieces))
+    draft.finish(number, {path: write_table(path, schema, [pa.concat_tables(tables)])}, named(pieces) | keyed(key))
 
 
 def _facts(order: ClassOrder, source: ClassSource) -> Facts:

@@ -15,9 +15,9 @@ from pipeline.stages.class_evidence import ClassImages, ClassSource, Columns
 def class_sources(kmeans: KMeansSettings, density: DensitySettings, hdbscan: HdbscanSettings) -> list[ClassSource]:
     """K-means, density and HDBSCAN, for `make_class_evidence`."""
     return [
-        ClassSource(name="kmeans", settings=kmeans, measure=partial(_kmeans, kmeans), ranked=True, code_version="2"),
-        ClassSource(name="density", settings=density, measure=partial(_density, density)),
-        ClassSource(name="hdbscan", settings=hdbscan, measure=partial(_hdbscan, hdbscan)),
+        ClassSource(name="kmeans", settings=kmeans, measure=partial(_kmeans, kmeans), ranked=True, code_version="3"),
+        ClassSource(name="density", settings=density, measure=partial(_density, density), code_version="2"),
+        ClassSource(name="hdbscan", settings=hdbscan, measure=partial(_hdbscan, hdbscan), code_version="2"),
     ]
 
 

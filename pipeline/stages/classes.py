@@ -17,7 +17,7 @@ from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.buckets import shared_out
 from pipeline.storage.tables import iterate_table, part_path, read_part
 
-SHARD_IMAGES = 50_000  # classes are gathered until a shard has about so many images; a larger class is a shard alone
+SHARD_IMAGES = 2**16  # of a stretch of classes, at most; a larger class is a stretch alone
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,12 @@ class ClassOrder:
         """The rows of one class in this order."""
         return slice(int(self.starts[class_index]), int(self.starts[class_index + 1]))
 
+    @property
+    def runs(self) -> list[slice]:
+        """The rows of each of the `stretches` of classes: those of a part of every table of evidence."""
+        starts = self.starts.tolist()
+        return [slice(starts[own.start], starts[own.stop]) for own in stretches(self.sizes)]
+
     def gather(self, shards: ArrayShards, rows: slice | npt.NDArray[np.integer[Any]]) -> Array:
         """Features or pixels of some rows of this order: a copy (rows, *row shape)."""
         own = self.members[rows]
@@ -112,10 +118,23 @@ def current_features(store: Store, crawls: Sequence[str]) -> list[Artifact]:
 
 
 def stretches(sizes: npt.NDArray[np.integer[Any]]) -> list[range]:
-    """Cut the classes, given their sizes, into runs of about SHARD_IMAGES images; no class is cut."""
-    shard = (np.cumsum(sizes) - sizes) // SHARD_IMAGES
-    edges = [0, *(np.flatnonzero(np.diff(shard)) + 1).tolist(), len(sizes)]
-    return [range(first, last) for first, last in itertools.pairwise(edges) if last > first]
+    """Cut the classes, given their sizes, into runs of at most SHARD_IMAGES images; no class is cut.
+
+    Runs are halves of halves of the numbers of classes. So where a class grows its own run may be cut in two, and all
+    others stay: what was made of their images stands (`pipeline.storage.parts`). Classes without images go with those
+    before them, or with those behind.
+    """
+    ends = np.concatenate([[0], np.cumsum(sizes)]).tolist()
+    left, edges = [range(1 << (len(sizes) - 1).bit_length())] if len(sizes) else [], []
+    while left:
+        run = left.pop()
+        first, last = run.start, min(run.stop, len(sizes))
+        if ends[last] - ends[first] <= SHARD_IMAGES or len(run) == 1:
+            edges += [first] if ends[last] > ends[first] else []
+        else:
+            middle = run.start + len(run) // 2
+            left += [half for half in (range(middle, run.stop), range(run.start, middle)) if half.start < len(sizes)]
+    return [range(first, last) for first, last in itertools.pairwise([0, *edges[1:], len(sizes)]) if last > first]
 
 
 def read_column(

@@ -32,7 +32,7 @@ from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-confusion"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def make_confusion(

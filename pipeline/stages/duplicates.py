@@ -31,7 +31,7 @@ from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import ROW_GROUP_ROWS, part_path, write_table
 
 STAGE = "evidence-duplicates"
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 def make_duplicates(

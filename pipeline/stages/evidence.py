@@ -1,6 +1,6 @@
 """Stage `evidence`: everything known of each usable training image side by side, one wide table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -8,13 +8,16 @@ import pyarrow as pa
 
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence_tables import EVIDENCE
-from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.stages.classes import ClassOrder
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts
+from pipeline.storage.parts import EarlierParts, keyed, part_records
+from pipeline.storage.pieces import digest_of
 from pipeline.storage.tables import part_path, read_part, write_table
 
 STAGE = "evidence"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
+_OTHER_IMAGES = "evidence-{} was made of other images than the crawls hold now: make it again"
 
 
 def make_evidence(
@@ -44,7 +47,10 @@ def make_evidence(
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
-        tasks = [(k, task) for k, task in enumerate(stretches(order.sizes)) if draft.finished(k) is None]
+        keys = _keys(order, tables)
+        left = EarlierParts(store, STAGE).left(draft, keys)
+        tasks = [(k, order.runs[k], keys[k]) for k in left]
+        on_progress(len(order) - sum(rows.stop - rows.start for _, rows, _ in tasks))
         for rows in map_shards(partial(_write, draft, order, tables), tasks, workers):
             on_progress(rows)
         return {"images": len(order), "tables": list(names)}
@@ -60,17 +66,33 @@ def evidence_schema(names: Sequence[str]) -> pa.Schema:
     return pa.schema([*first, *own])
 
 
-def _write(draft: Draft, order: ClassOrder, tables: dict[str, Artifact], task: tuple[int, range]) -> int:
-    number, classes = task
-    rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
+def _keys(order: ClassOrder, tables: Mapping[str, Artifact]) -> list[str]:
+    """What each part is made of: images, their classes, and the tables' parts, as checksums tell them.
+
+    Raises:
+        ValueError: a table was made of other images.
+    """
+    rules, runs = identity(STAGE, CODE_VERSION, list(tables), []), order.runs
+    read: list[list[str]] = [[digest_of(order.image_id[rows], order.class_index[rows])] for rows in runs]
+    for name, artifact in tables.items():
+        parts = part_records(artifact, ("evidence",))
+        if len(parts) != len(runs):
+            raise ValueError(_OTHER_IMAGES.format(name))
+        for own, part in zip(read, parts, strict=True):
+            own.append(part["evidence"]["sha256"])
+    return [identity(rules, "", [], own) for own in read]
+
+
+def _write(draft: Draft, order: ClassOrder, tables: Mapping[str, Artifact], task: tuple[int, slice, str]) -> int:
+    number, rows, key = task
     columns = {"image_id": pa.array(order.image_id[rows]), "class_index": pa.array(order.class_index[rows])}
     for name, artifact in tables.items():
         part = read_part(part_path(artifact.table("evidence"), number))
         if not np.array_equal(part["image_id"].to_numpy(), order.image_id[rows]):
-            raise ValueError(f"evidence-{name} was made of other images than the crawls hold now: make it again")
+            raise ValueError(_OTHER_IMAGES.format(name))
         columns |= {column: part[column] for column in part.column_names if column != "image_id"}
     schema = evidence_schema(list(tables))
     path = part_path(draft.table("evidence"), number)
     written = write_table(path, schema, [pa.table(columns).select(schema.names)])
-    draft.finish(number, {path: written})
+    draft.finish(number, {path: written}, keyed(key))
     return written

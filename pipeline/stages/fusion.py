@@ -28,7 +28,7 @@ from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-fused"
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 SAMPLE_IMAGES = 200_000
 SAMPLE_SEED = 0
 FOLDS, FOLD_SEED = 5, 0  # by which verdicts are held out to be compared with what others teach

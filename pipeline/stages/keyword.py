@@ -22,7 +22,7 @@ from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-keyword"
 JUDGED = "judged-keyword"  # of a crawl: the table of its images alone, where it is judged by others
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def make_keyword(

@@ -1,8 +1,12 @@
-"""Tables of evidence put together: those of the fitted crawls and those of each later one; see `standing`."""
+"""Tables of evidence put together: those of the fitted crawls and those of each later one; see `standing`.
 
+A stretch of classes that no later crawl has come to is a part of the fitted crawls' table: linked, not copied.
+"""
+
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Final, Self
 
 import numpy as np
@@ -10,13 +14,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.engine import Workers, map_shards
-from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.stages.classes import ClassOrder
 from pipeline.stages.standing import FITTED_ON, Standing
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
-from pipeline.storage.draft import Draft, Facts
+from pipeline.storage.draft import Draft, Facts, Records
+from pipeline.storage.parts import link_parts, part_records
 from pipeline.storage.tables import RowReader, count_rows, part_path, write_table
 
-CODE_VERSION: Final = "1"
+CODE_VERSION: Final = "2"
 Finish = Callable[[Draft, int, ClassOrder], Facts]  # writes what else there is as shards from a number on; tells facts
 
 
@@ -53,12 +58,13 @@ def make_merged(
         merging = _Merging.of(
             order, np.array(source_of, np.int32), [count_rows(one.table("listing")) for one in listings]
         )
-        tasks = list(enumerate(merging.stretches))
-        left = [task for task in tasks if draft.finished(task[0]) is None]
+        whole = [_Parts.of(part, list(tables)) for part in parts]
+        left = [number for number in range(len(merging.counts)) if draft.finished(number) is None]
+        left = [number for number in left if not _linked(draft, merging, whole, number)]
         held = {name: [RowReader(part.table(name)) for part in parts] for name in tables}
         for _ in map_shards(partial(_write, draft, merging, held, tables), left, workers):
             pass
-        return finish(draft, len(tasks), order) | {FITTED_ON: list(standing.fitted)}
+        return finish(draft, len(merging.counts), order) | {FITTED_ON: list(standing.fitted)}
 
     stage = parts[0].stage
     wanted = identity(stage, f"merged {CODE_VERSION}", {}, inputs_of([*listings, *images, *parts]))
@@ -77,22 +83,51 @@ class _Merging:
     order: ClassOrder
     source_of: npt.NDArray[np.int32]  # (crawls,)
     ends: npt.NDArray[np.int64]  # (crawls,) of each in the population
-    stretches: Sequence[slice]  # rows
-    begins: npt.NDArray[np.int64]  # (stretches, s) rows of each table that are of stretches before
+    counts: npt.NDArray[np.int64]  # (stretches, s) rows of each table in each stretch of the order
 
     @classmethod
     def of(cls, order: ClassOrder, source_of: npt.NDArray[np.int32], listed: Sequence[int]) -> Self:
-        starts, ends = order.starts, np.cumsum(listed)
-        rows = [slice(int(starts[own.start]), int(starts[own.stop])) for own in stretches(order.sizes)]
-        found = cls(order, source_of, ends, rows, np.zeros((0, 0), np.int64))
-        sources = int(source_of.max()) + 1
-        counts = [np.bincount(found.source(own), minlength=sources) for own in rows]
-        begins = np.cumsum([np.zeros(sources, np.int64), *counts], axis=0)[:-1]
-        return cls(order, source_of, ends, rows, begins)
+        ends, sources = np.cumsum(listed), int(source_of.max()) + 1
+        found = cls(order, source_of, ends, np.zeros((0, sources), np.int64))
+        counts = [np.bincount(found.source(rows), minlength=sources) for rows in order.runs]
+        return cls(order, source_of, ends, np.array(counts, np.int64).reshape(-1, sources))
+
+    @cached_property
+    def begins(self) -> npt.NDArray[np.int64]:
+        """(stretches, s) rows of each table that are of stretches before."""
+        return np.cumsum(self.counts, axis=0) - self.counts
 
     def source(self, rows: slice) -> npt.NDArray[np.int32]:
         """The table of each of some rows."""
         return self.source_of[np.searchsorted(self.ends, self.order.members[rows], side="right")]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of one of the tables that are put together, by the rows that they hold."""
+
+    artifact: Artifact
+    found: Mapping[tuple[int, int], tuple[int, Records]]  # first row and rows -> number, records of its files
+
+    @classmethod
+    def of(cls, artifact: Artifact, tables: Sequence[str]) -> Self:
+        records = part_records(artifact, tables)
+        rows = [own[tables[0]]["rows"] for own in records]
+        starts = itertools.accumulate(rows, initial=0)
+        return cls(artifact, dict(zip(zip(starts, rows, strict=False), enumerate(records), strict=True)))
+
+
+def _linked(draft: Draft, merging: _Merging, parts: Sequence[_Parts], number: int) -> bool:
+    """Whether a stretch of the order is a part of one of the tables, which is then linked."""
+    sources = np.flatnonzero(merging.counts[number])
+    if len(sources) != 1:
+        return False
+    own = parts[sources[0]]
+    found = own.found.get((int(merging.begins[number, sources[0]]), int(merging.counts[number, sources[0]])))
+    if found is None:
+        return False
+    link_parts(draft, number, (own.artifact, found[0]), found[1])
+    return True
 
 
 def _write(
@@ -100,12 +135,11 @@ def _write(
     merging: _Merging,
     parts: Mapping[str, Sequence[RowReader]],
     tables: Mapping[str, pa.Schema],
-    task: tuple[int, slice],
+    number: int,
 ) -> None:
-    number, rows = task
+    rows = merging.order.runs[number]
     source = merging.source(rows)
-    begins = merging.begins[number]
-    counts = np.bincount(source, minlength=len(begins))
+    begins, counts = merging.begins[number], merging.counts[number]
     place = np.empty(len(source), np.int64)  # of each row among those of the first table, the second ...
     place[np.argsort(source, kind="stable")] = np.arange(len(source))
     files = {}

@@ -28,7 +28,7 @@ from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-neighbours"
 JUDGED = "judged-neighbours"  # of a crawl: the table of its images alone, where others are looked for
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 Run = tuple[Workers, Callable[[int], None]]
 
 

@@ -28,7 +28,7 @@ from pipeline.storage.tables import read_table
 
 STAGE = "evidence-opinion"
 JUDGED = "judged-opinion"  # of a crawl: the tables of its images alone, where it is judged by others
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 SUMS = ("images", "opinions", "agreeing", "issues")  # among the facts
 Run = tuple[Workers, Callable[[int], None]]
 

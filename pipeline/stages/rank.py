@@ -1,7 +1,9 @@
 """Stage `evidence-rank`: each image's position in its class's merged search results."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +13,16 @@ import pyarrow.compute as pc
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence.rank import RankSettings, merged_position, top_ranked
 from pipeline.evidence_tables import RANK
-from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.stages.classes import ClassOrder
+from pipeline.stages.part_keys import PartKeys
 from pipeline.storage.arrays import scratch_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts
+from pipeline.storage.parts import EarlierParts, keyed
 from pipeline.storage.tables import iterate_table, part_path, write_table
 
 STAGE = "evidence-rank"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 _LAST_QUERY = np.iinfo(np.int32).max  # where the listing names no query: after those it names
 
 
@@ -44,44 +48,46 @@ def make_rank(
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
-        rank, query_id = _read(listings, len(order.population.image_id))
-        tasks = [(k, task) for k, task in enumerate(stretches(order.sizes)) if draft.finished(k) is None]
-        for done in map_shards(partial(_write, draft, order, (rank, query_id), settings), tasks, workers):
-            on_progress(done)
-        ranked = sum((draft.finished(k) or {})["ranked"] for k, _ in enumerate(stretches(order.sizes)))
+        keys = PartKeys.of(identity(STAGE, CODE_VERSION, settings, []), order, listings, images)
+        key_of = [keys.key(rows) for rows in order.runs]
+        tasks = [(k, order.runs[k], key_of[k]) for k in EarlierParts(store, STAGE).left(draft, key_of)]
+        on_progress(len(order) - sum(rows.stop - rows.start for _, rows, _ in tasks))
+        if tasks:
+            write = partial(_write, draft, order, _Ranks.read(listings, len(order.population.image_id)), settings)
+            for done in map_shards(write, tasks, workers):
+                on_progress(done)
+        ranked = sum(facts["ranked"] for _, _, facts in draft.shards())
         return {"images": len(order), "ranked": ranked, "top": settings.top}
 
     wanted = identity(STAGE, CODE_VERSION, settings, inputs_of([*listings, *images]))
     return store.make(STAGE, WHOLE, wanted, build)
 
 
-def _read(listings: Sequence[Artifact], images: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Rank (0 without one) and query of all listed images, (images,) each, on the disk."""
-    rank, query_id = scratch_array((images,), np.int32), scratch_array((images,), np.int32)
-    start = 0
-    for batch in _batches(listings):
-        rows = slice(start, start + batch.num_rows)
-        rank[rows] = pc.fill_null(batch["rank"], 0).to_numpy()
-        query_id[rows] = pc.fill_null(batch["query_id"], _LAST_QUERY).to_numpy()
-        start += batch.num_rows
-    return rank, query_id
+@dataclass(frozen=True)
+class _Ranks:
+    """What the listings say of n images, on the disk."""
+
+    rank: npt.NDArray[np.int32]  # (n,) 0 without one
+    query_id: npt.NDArray[np.int32]  # (n,)
+
+    @classmethod
+    def read(cls, listings: Sequence[Artifact], images: int) -> Self:
+        """Of all listed images."""
+        found = cls(scratch_array((images,), np.int32), scratch_array((images,), np.int32))
+        start = 0
+        for listing in listings:
+            for batch in iterate_table(listing.table("listing"), ("query_id", "rank")):
+                rows = slice(start, start + batch.num_rows)
+                found.rank[rows] = pc.fill_null(batch["rank"], 0).to_numpy()
+                found.query_id[rows] = pc.fill_null(batch["query_id"], _LAST_QUERY).to_numpy()
+                start += batch.num_rows
+        return found
 
 
-def _batches(listings: Sequence[Artifact]) -> Iterator[pa.RecordBatch]:
-    for listing in listings:
-        yield from iterate_table(listing.table("listing"), ("query_id", "rank"))
-
-
-def _write(
-    draft: Draft,
-    order: ClassOrder,
-    found: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]],
-    settings: RankSettings,
-    task: tuple[int, range],
-) -> int:
-    number, classes = task
-    rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
-    rank, query_id = (values[order.members[rows]] for values in found)
+def _write(draft: Draft, order: ClassOrder, ranks: _Ranks, settings: RankSettings, task: tuple[int, slice, str]) -> int:
+    number, rows, key = task
+    own = order.members[rows]
+    rank, query_id = ranks.rank[own], ranks.query_id[own]
     position = merged_position(order.class_index[rows], rank, query_id, order.image_id[rows])
     columns = {
         "image_id": order.image_id[rows],
@@ -90,5 +96,5 @@ def _write(
     }
     path = part_path(draft.table("evidence"), number)
     written = write_table(path, RANK, [pa.table(columns, schema=RANK)])
-    draft.finish(number, {path: written}, {"ranked": int((rank > 0).sum())})
+    draft.finish(number, {path: written}, {"ranked": int((rank > 0).sum())} | keyed(key))
     return len(position)

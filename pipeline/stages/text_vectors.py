@@ -28,7 +28,7 @@ from pipeline.storage.buckets import in_buckets
 from pipeline.storage.draft import Draft, Facts
 
 STAGE: Final = "text-vectors"
-CODE_VERSION: Final = "1"
+CODE_VERSION: Final = "2"
 
 
 def make_text_vectors(

@@ -1,6 +1,6 @@
 """An artifact while it is made: finished shards in a ledger, which a killed run leaves to the next one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from pipeline.storage.atomic import checksum
 from pipeline.storage.sealed import publish_sealed, read_sealed
 
 Facts = dict[str, Any]
+Records = dict[str, Any]  # of files, by their path below the artifact's folder: rows, bytes and sha256
 
 
 class Draft:
@@ -41,12 +42,21 @@ class Draft:
             str(path.relative_to(self.folder)): {"rows": rows, "bytes": path.stat().st_size, "sha256": checksum(path)}
             for path, rows in files.items()
         }
-        publish_sealed(self._ledger(shard), {"files": records, "facts": facts or {}})
+        self.adopt(shard, records, facts or {})
 
-    def files(self) -> dict[str, Any]:
+    def adopt(self, shard: int, records: Records, facts: Facts) -> None:
+        """Record a shard as done whose files are those of another artifact, and have not changed since it told them."""
+        publish_sealed(self._ledger(shard), {"files": records, "facts": facts})
+
+    def shards(self) -> Iterator[tuple[int, Records, Facts]]:
+        """Number, records of its files and facts of every finished shard, in order."""
+        for number in sorted(int(path.stem) for path in (self.folder / "ledger").glob("*.json")):
+            told = read_sealed(self._ledger(number))
+            yield number, told["files"], told["facts"]
+
+    def files(self) -> Records:
         """Records of every file of every finished shard."""
-        ledger = sorted((self.folder / "ledger").glob("*.json"))
-        return {name: record for path in ledger for name, record in read_sealed(path)["files"].items()}
+        return {name: record for _, records, _ in self.shards() for name, record in records.items()}
 
     def _ledger(self, shard: int) -> Path:
         return self.folder / "ledger" / f"{shard:05d}.json"

@@ -46,9 +46,7 @@ def latest(store: Store, stage: str, partition: str = WHOLE) -> list[Artifact]:
 
 def finished_shards(artifact: Artifact) -> Iterator[tuple[int, Facts]]:
     """Number and facts of each shard of an artifact, in order."""
-    draft = Draft(artifact.folder)
-    for number in sorted(int(path.stem) for path in (artifact.folder / "ledger").glob("*.json")):
-        yield number, draft.finished(number) or {}
+    yield from ((number, facts) for number, _, facts in Draft(artifact.folder).shards())
 
 
 class _Place(NamedTuple):

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.stages import classes
 from pipeline.stages.classes import ClassOrder, stretches
@@ -60,7 +62,25 @@ def test_no_crawl_is_an_empty_order() -> None:
     assert (len(order), order.starts.tolist(), order.image_id.tolist()) == (0, [0, 0, 0], [])
 
 
-def test_stretches_cut_no_class(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stretches_are_halves_of_halves_of_the_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classes, "SHARD_IMAGES", 10)
-    assert stretches(np.array([4, 4, 4, 30, 0, 1])) == [range(3), range(3, 4), range(4, 6)]
+    assert stretches(np.array([4, 4, 4, 30, 0, 1])) == [range(2), range(2, 3), range(3, 4), range(4, 6)]
+    assert stretches(np.array([5, 5, 0, 0, 0, 0, 11])) == [range(6), range(6, 7)]  # those without images go with others
+    assert stretches(np.array([0, 0, 11, 9])) == [range(3), range(3, 4)]
+    assert stretches(np.array([0, 0])) == [range(2)]
     assert stretches(np.array([], np.int64)) == []
+
+
+@given(st.lists(st.integers(0, 12), max_size=20), st.data())
+def test_a_class_that_grows_moves_no_other_stretch(sizes: list[int], data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classes, "SHARD_IMAGES", 10)
+        found = stretches(np.array(sizes, np.int64))
+        assert [k for run in found for k in run] == list(range(len(sizes)))
+        several = [run for run in found if sum(size > 0 for size in sizes[run.start : run.stop]) > 1]
+        assert all(sum(sizes[run.start : run.stop]) <= 10 for run in several)
+        held = [k for k, size in enumerate(sizes) if size]
+        if held:
+            grown = data.draw(st.sampled_from(held))
+            sizes[grown] += data.draw(st.integers(1, 20))
+            assert {run for run in found if grown not in run} <= set(stretches(np.array(sizes, np.int64)))
