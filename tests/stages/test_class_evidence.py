@@ -1,5 +1,6 @@
 """Evidence inside each class: made in one pass, shard by shard, the same on one worker or many."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from pipeline.stages.class_evidence import ClassImages, ClassSource, Columns, ma
 from pipeline.stages.class_sources import class_sources
 from pipeline.stages.classes import ClassOrder
 from pipeline.storage.artifacts import Artifact, NotMadeError, Store
+from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_paths, read_table
 from tests.stages.tiny_store import Picture, add_crawl, add_evidence, two_crawls
 
@@ -181,9 +183,12 @@ def counted(measured: dict[str, list[int]]) -> list[ClassSource]:
 
 @pytest.mark.parametrize("shard_images", [2, 50_000])
 def test_a_new_crawl_measures_the_classes_it_touches_and_equals_a_rebuild(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard_images: int
+    tmp_path: Path, gathered: list[int], monkeypatch: pytest.MonkeyPatch, shard_images: int
 ) -> None:
-    """Crawl `ccc` has an image of class 0, and the first of class 1: class 2 stays as it was, in another place."""
+    """Crawl `ccc` has an image of class 0, and the first of class 1: class 2 stays as it was, in another place.
+
+    Where it is a part of its own, that is linked; else its features are read, to see that they are what they were.
+    """
     monkeypatch.setattr(classes, "SHARD_IMAGES", shard_images)
     more, crawls = (Picture(0, (1, 1)), Picture(1, (7, 7))), [*CRAWLS, "ccc"]
     measured: dict[str, list[int]] = {}
@@ -195,9 +200,16 @@ def test_a_new_crawl_measures_the_classes_it_touches_and_equals_a_rebuild(
             two_crawls(grown.root)
         add_crawl(grown, "ccc", more)
         add_evidence(grown, crawls, "rank", position=[2, 1, None, 3, None, None, None, None])
+    before = store.current("evidence-density")
     measured.clear()
-    made = make_class_evidence(store, crawls, counted(measured), workers=2)
+    gathered.clear()
+    done: list[int] = []
+    made = make_class_evidence(store, crawls, counted(measured), workers=2, on_progress=done.append)
     assert {name: sorted(sizes) for name, sizes in measured.items()} == {name: [1, 5] for name in measured}
+    assert sorted(gathered) == ([1, 5] if shard_images == 2 else [1, 2, 5])
+    assert sum(done) == 8
+    last = [part_paths(one.table("evidence"))[-1].stat().st_ino for one in (before, made[1])]
+    assert (last[0] == last[1]) == (shard_images == 2)
     rebuilt = make_class_evidence(Store(tmp_path / "rebuilt"), crawls, sources(), workers=1)
     assert [one.identity for one in made] == [one.identity for one in rebuilt]
     assert contents(made) == contents(rebuilt)
@@ -213,6 +225,28 @@ def test_a_changed_rank_touches_only_what_looks_at_ranks(tmp_path: Path) -> None
     measured.clear()
     make_class_evidence(store, [*CRAWLS, "ccc"], counted(measured), workers=1)
     assert measured == {"kmeans": [5, 2], "density": [5], "hdbscan": [5]}
+
+
+@pytest.mark.parametrize("stage", ["listing", "images", "features"])
+def test_a_crawl_that_is_read_anew_is_looked_at_again(
+    tmp_path: Path, gathered: list[int], monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """The same ids, of which other things may be true now."""
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 2)
+    store = ready(tmp_path)
+    make(store, sources())
+    old = store.current(stage, "bb")
+
+    def build(draft: Draft) -> Facts:
+        shutil.copytree(old.folder, draft.folder, dirs_exist_ok=True)
+        (draft.folder / "artifact.json").unlink()
+        return old.facts
+
+    store.make(stage, "bb", "again", build)
+    gathered.clear()
+    made = make(store, sources())
+    assert all(one.made for one in made)
+    assert gathered == [4, 2]
 
 
 def contents(artifacts: Sequence[Artifact]) -> list[dict[str, bytes]]:

@@ -50,6 +50,19 @@ def test_other_evidence_is_another_view(tmp_path: Path) -> None:
     assert make_evidence(store, CRAWLS, ["kmeans", "keyword"], workers=1).made
 
 
+def test_parts_of_which_no_table_changed_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 2)
+    store = two_crawls(tmp_path)
+    add_evidence(store, CRAWLS, "keyword")
+    add_evidence(store, CRAWLS, "kmeans", cluster=[3, 1, 4, 1, 5, 9])
+    first = make_evidence(store, CRAWLS, ["kmeans", "keyword"], workers=1)
+    add_evidence(store, CRAWLS, "kmeans", cluster=[3, 1, 4, 2, 5, 9])
+    second = make_evidence(store, CRAWLS, ["kmeans", "keyword"], workers=1)
+    inodes = [[path.stat().st_ino for path in part_paths(one.table("evidence"))] for one in (first, second)]
+    assert [a == b for a, b in zip(*inodes, strict=True)] == [False, True]
+    assert read_table(second.table("evidence"))["cluster"].to_pylist() == [3, 1, 4, 2, 5, 9]
+
+
 def test_a_table_of_other_images_is_refused(tmp_path: Path) -> None:
     store = two_crawls(tmp_path)
     add_evidence(store, CRAWLS, "kmeans")

@@ -14,7 +14,7 @@ from pipeline.stages.rank import make_rank
 from pipeline.storage.artifacts import Store
 from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, part_paths, read_table, write_table
-from tests.stages.tiny_store import two_crawls
+from tests.stages.tiny_store import Picture, add_crawl, two_crawls
 
 #: image_id -> (query, rank). 102 is quarantined, 105 is of the val split: neither takes a position from others.
 FOUND: dict[str, dict[int, tuple[int | None, int | None]]] = {
@@ -64,6 +64,24 @@ def test_one_worker_equals_many_and_shards_cut_no_class(tmp_path: Path, monkeypa
     assert len(one) == 2
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in many]
     assert not make_rank(stores[0], ["a", "bb"], RankSettings(), workers=1).made
+
+
+def test_classes_without_an_image_of_a_new_crawl_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 2)
+    store, rebuilt = ranked_store(tmp_path / "grown"), ranked_store(tmp_path / "rebuilt")
+    before = make_rank(store, ["a", "bb"], RankSettings(), workers=1)
+    for grown in (store, rebuilt):
+        add_crawl(grown, "ccc", [Picture(0, (1, 1))])
+    done: list[int] = []
+    after = make_rank(store, ["a", "bb", "ccc"], RankSettings(), workers=1, on_progress=done.append)
+    assert done == [2, 5]
+    inodes = [[path.stat().st_ino for path in part_paths(one.table("evidence"))] for one in (before, after)]
+    assert [a == b for a, b in zip(*inodes, strict=True)] == [False, True]
+    again = make_rank(rebuilt, ["a", "bb", "ccc"], RankSettings(), workers=1)
+    assert again.facts == after.facts == {"images": 7, "ranked": 6, "top": RankSettings().top}
+    assert [read_table(one.table("evidence")) for one in (after, again)] == [read_table(after.table("evidence"))] * 2
+    other = make_rank(store, ["a", "bb", "ccc"], RankSettings(top=1), workers=1)
+    assert sum(read_table(other.table("evidence"))["top_ranked"].to_pylist()) == 2
 
 
 def test_classes_without_a_single_rank_have_no_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,18 @@ def test_a_crawl_more_costs_its_own_images(tmp_path: Path, monkeypatch: pytest.M
     assert not any(name.startswith("texts/") for name in told)
 
 
+def test_classes_that_no_later_crawl_has_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The later crawl has images of class 1 alone, so that class 0 is a part of the fitted crawl's table."""
+    store = grown(tmp_path, FITTED, monkeypatch)
+    alone = made(store, FITTED)
+    add_crawl(store, "ccc", [Picture(1, (0.5, 0.5), title="pear")], shard_rows=7)
+    every = made(store, [*FITTED, "ccc"])
+    for name, table in [(name, "evidence") for name in STAGES] + [("neighbours", "nearest")]:
+        first, second = ([path.stat().st_ino for path in part_paths(one[name].table(table))] for one in (alone, every))
+        assert [a == b for a, b in zip(first, second, strict=True)] == [True, False]
+        assert len(rows(every[name], table)) == len(rows(alone[name], table)) + 1
+
+
 def test_the_fitted_rows_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = made(grown(tmp_path / "alone", FITTED, monkeypatch), FITTED)
     store = grown(tmp_path / "all", CRAWLS, monkeypatch)

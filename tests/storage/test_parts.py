@@ -77,7 +77,7 @@ def test_a_link_outlives_the_artifact_that_it_was_made_from(tmp_path: Path) -> N
 
 def test_a_part_left_by_a_killed_run_is_replaced(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    first, _ = publish(store, "one", "ab")
+    publish(store, "one", "ab")
     left = part_path(Draft(store.folder("stage", WHOLE, "two")).table("t"), 0)
     left.write_bytes(b"begun")
     second, written = publish(store, "two", "b")
