@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.stages.population import TRAIN, Population, read_population
+from pipeline.stages.crawl_order import crawl_orders, joined_members, joined_population
+from pipeline.stages.population import Population, by_class
 from pipeline.storage.arrays import Array, ArrayShards, blocks, finished, scratch_array
 from pipeline.storage.artifacts import Artifact, Store
-from pipeline.storage.buckets import shared_out
 from pipeline.storage.tables import iterate_table, part_path, read_part
 
 SHARD_IMAGES = 2**16  # of a stretch of classes, at most; a larger class is a stretch alone
@@ -36,14 +36,14 @@ class ClassOrder:
             population: all images of all crawls.
             classes: size of the catalogue.
         """
-        grouped = shared_out(len(population.split), classes, partial(_class_of_trainable, population))
+        grouped = by_class(population, classes)
         return cls(population, finished(grouped.rows), grouped.starts)
 
     @classmethod
     def read(cls, listings: Sequence[Artifact], images: Sequence[Artifact]) -> Self:
-        """The order of some crawls' images, in the crawls' order."""
-        classes = listings[0].facts["classes"] if listings else 0
-        return cls.of(read_population(listings, images), classes)
+        """The order of some crawls' images: a class holds those of one crawl after those of the other."""
+        crawls = crawl_orders(listings, images)
+        return cls(joined_population(crawls), *joined_members(crawls))
 
     def __len__(self) -> int:
         """Usable training images."""
@@ -85,12 +85,6 @@ class ClassOrder:
         """Features or pixels of some rows of this order: a copy (rows, *row shape)."""
         own = self.members[rows]
         return shards.gather(self.population.shard[own], self.population.row[own])
-
-
-def _class_of_trainable(population: Population, block: slice) -> npt.NDArray[np.int32]:
-    """The class of each usable training image of a block, -1 for all others."""
-    trainable = population.usable[block] & (population.split[block] == TRAIN)
-    return np.where(trainable, population.class_index[block], -1).astype(np.int32)
 
 
 def current_features(store: Store, crawls: Sequence[str]) -> list[Artifact]:

@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence.alignment import Alignment, Moments, align, network_for
-from pipeline.stages.population import Population, read_population
+from pipeline.stages.crawl_order import read_population
+from pipeline.stages.population import Population
 from pipeline.storage.arrays import Array, ArrayShards, open_array, write_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts

@@ -1,21 +1,21 @@
 """Every listed image of every crawl as a few numeric columns: what the stages after decoding work on.
 
-About 30 bytes an image, so that 16 million images take half a gigabyte; texts and pixels stay on the disk.
+About 30 bytes an image, so that 16 million images take half a gigabyte; `crawl_order` says where they lie.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.records import DEFECTS, SPLITS
-from pipeline.storage.arrays import blocks, finished, scratch_array
+from pipeline.records import SPLITS
+from pipeline.storage.arrays import blocks, scratch_array
 from pipeline.storage.artifacts import Artifact
-from pipeline.storage.tables import count_rows, iterate_table, part_paths, read_table
+from pipeline.storage.buckets import Buckets, shared_out
+from pipeline.storage.tables import iterate_table, read_table
 
 TRAIN = SPLITS.index("train")
 
@@ -33,45 +33,20 @@ class Population:
     row: npt.NDArray[np.int32]  # (n,) position in the shard; -1 if quarantined
 
 
-def read_population(listings: Sequence[Artifact], images: Sequence[Artifact]) -> Population:
-    """Join each crawl's `listing` and `images` tables, which hold the same images in the same order.
+def by_class(population: Population, classes: int) -> Buckets:
+    """Group the usable training images by their class: positions in the population, ascending within a class.
 
-    The columns lie in scratch files and are written batch by batch, so that memory does not grow with the crawls.
-
-    Raises:
-        ValueError: the tables do not hold the same images.
+    Args:
+        population: n images.
+        classes: size of the catalogue.
     """
-    total = sum(count_rows(listing.table("listing")) for listing in listings)
-    kinds = {"image_id": np.int64, "split": np.int8, "defect": np.int8, "usable": np.bool_}
-    columns = {name: scratch_array((total,), kinds.get(name, np.int32)) for name in Population.__annotations__}
-    start = shards = 0
-    for listing, decoded in zip(listings, images, strict=True):
-        stop = start
-        for batch in iterate_table(listing.table("listing"), ("image_id", "class_index", "split")):
-            rows = slice(stop, stop + batch.num_rows)
-            columns["image_id"][rows] = batch["image_id"].to_numpy()
-            columns["class_index"][rows] = batch["class_index"].to_numpy()
-            columns["split"][rows] = _numpy(pc.index_in(batch["split"], pa.array(SPLITS)), -1)
-            stop = rows.stop
-        if _read_decoded(columns, decoded, start, shards) != stop:
-            raise ValueError(f"images of {decoded.partition} do not belong to its listing: make them again")
-        start, shards = stop, shards + len(part_paths(decoded.table("images")))
-    return Population(**{name: finished(column) for name, column in columns.items()})
+    return shared_out(len(population.split), classes, partial(_class_of_trainable, population))
 
 
-def _read_decoded(columns: dict[str, npt.NDArray[Any]], decoded: Artifact, start: int, shards: int) -> int:
-    """Fill in what `images` tells of the listed images from `start` on; returns where it ends, -1 for other images."""
-    for batch in iterate_table(decoded.table("images"), ("image_id", "reason", "shard", "row")):
-        rows = slice(start, start + batch.num_rows)
-        if not np.array_equal(columns["image_id"][rows], batch["image_id"].to_numpy()):
-            return -1
-        shard = _numpy(batch["shard"], -1)
-        columns["usable"][rows] = shard >= 0
-        columns["defect"][rows] = _numpy(pc.index_in(batch["reason"], pa.array(DEFECTS)), -1)
-        columns["shard"][rows] = np.where(shard >= 0, shard + shards, -1)
-        columns["row"][rows] = _numpy(batch["row"], -1)
-        start = rows.stop
-    return start
+def _class_of_trainable(population: Population, block: slice) -> npt.NDArray[np.int32]:
+    """The class of each usable training image of a block, -1 for all others."""
+    trainable = population.usable[block] & (population.split[block] == TRAIN)
+    return np.where(trainable, population.class_index[block], -1).astype(np.int32)
 
 
 def check_one_catalogue(listings: Sequence[Artifact]) -> None:
@@ -102,7 +77,3 @@ def listed_paths(listings: Sequence[Artifact], rows: int) -> Iterator[pa.Array]:
     for listing in listings:
         for batch in iterate_table(listing.table("listing"), ("path",), rows):
             yield batch.column("path")
-
-
-def _numpy(column: pa.Array, missing: int) -> npt.NDArray[Any]:
-    return np.asarray(pc.fill_null(column, missing).to_numpy())

@@ -12,7 +12,8 @@ from pipeline.evidence_tables import EVIDENCE
 from pipeline.records import DEFECTS, SPLITS
 from pipeline.report.census import ClassName, CrawlAccount, reason_counts
 from pipeline.report.page import StageCost
-from pipeline.stages.population import Population, read_population
+from pipeline.stages.crawl_order import read_population
+from pipeline.stages.population import Population
 from pipeline.storage.artifacts import WHOLE, Artifact, NotMadeError, Store, seeded
 from pipeline.storage.tables import iterate_table, read_table
 

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from pipeline.policy.decision import NO_CLASS
 from pipeline.records import SETTLED
 from pipeline.stages.classes import ClassOrder
-from pipeline.stages.population import TRAIN, check_one_catalogue, read_population
+from pipeline.stages.crawl_order import read_population
+from pipeline.stages.population import TRAIN, check_one_catalogue
 from pipeline.stages.verdicts import current_verdicts
 from pipeline.storage.arrays import blocks
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of

@@ -79,19 +79,19 @@ def _bucket(borders: Array, key: Array) -> npt.NDArray[np.int64]:
 class Spill:
     """Numbers of which nobody knows how many there will be, collected in a file without a name."""
 
-    def __init__(self, row_shape: tuple[int, ...] = ()) -> None:
-        """Start with none; each is an int64 row of `row_shape`."""
-        self._shape = row_shape
+    def __init__(self, row_shape: tuple[int, ...] = (), dtype: npt.DTypeLike = np.int64) -> None:
+        """Start with none; each is a row of `row_shape`."""
+        self._shape, self._dtype = row_shape, np.dtype(dtype)
         self._file = scratch_file()
 
-    def add(self, found: npt.NDArray[np.int64]) -> None:
+    def add(self, found: npt.NDArray[Any]) -> None:
         """Collect (k, *row_shape) more."""
-        self._file.write(np.ascontiguousarray(found, np.int64).data)
+        self._file.write(np.ascontiguousarray(found, self._dtype).data)
 
-    def array(self) -> npt.NDArray[np.int64]:
+    def array(self) -> Array:
         """(n, *row_shape) all of them, mapped; nothing may be added afterwards."""
         self._file.flush()
-        rows = self._file.tell() // (8 * int(np.prod(self._shape, dtype=np.int64)))
+        rows = self._file.tell() // (self._dtype.itemsize * int(np.prod(self._shape, dtype=np.int64)))
         if not rows:
-            return np.zeros((0, *self._shape), np.int64)
-        return np.asarray(np.memmap(self._file, np.int64, "r+", shape=(rows, *self._shape)))
+            return np.zeros((0, *self._shape), self._dtype)
+        return np.asarray(np.memmap(self._file, self._dtype, "r+", shape=(rows, *self._shape)))

@@ -1,9 +1,9 @@
 """Everything a store has published against what was recorded of it: which file is damaged, and what is wrong with it.
 
-What is looked at: every table, array and other file that a ledger holds, of finished artifacts and of those that a
-killed run began; the ledgers; the artifacts' records; the pointers to what is current; the history; the documents and
-their copies. Of a store that is shared, what is here of it: what is fetched is looked at as it comes. Not looked at:
-Dagster's own databases, and locks, which hold nothing worth keeping.
+What is looked at: every table, array and other file that a ledger holds, of finished artifacts, of those that a killed
+run began, and of what is derived of either; the ledgers; the artifacts' records; the pointers to what is current; the
+history; the documents and their copies. Of a store that is shared, what is here of it: what is fetched is looked at as
+it comes. Not looked at: Dagster's own databases, and locks, which hold nothing worth keeping.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -94,6 +94,8 @@ def folder_checks(folder: Path) -> Iterator[Check]:
         for name, record in (_told(ledger) or {"files": {}})["files"].items():
             if name not in elsewhere:
                 yield Check(folder / name, partial(file_damage, record=record), folder, ledger)
+    for within in sorted(folder.glob("*/ledger")):  # see `pipeline.storage.derived`
+        yield from folder_checks(within.parent)
 
 
 def file_damage(path: Path, record: dict[str, Any]) -> str | None:

@@ -18,6 +18,7 @@ from assets.withdraw import withdraw
 from pipeline.crawl.decode import DecodeSettings, decode
 from pipeline.crawl.settings import Columns, CrawlSettings
 from pipeline.evidence.duplicates import DuplicateSettings
+from pipeline.stages.crawl_order import read_population
 from pipeline.stages.duplicates import make_duplicates
 from pipeline.stages.images import make_images
 from pipeline.stages.listing import Crawl, make_listing, picture_files
@@ -90,6 +91,8 @@ def test_a_withdrawn_picture_leaves_pixels_features_and_copies(store: Store, tmp
     taken_out = read_table(one.table("images"))["row"].to_pylist()[paths.index("bag/b.png")]
     kept = np.delete(np.asarray(before), taken_out, axis=0)
     (store.root / "explain").mkdir()
+    read_population([store.current("listing", "one")], [one])
+    assert (one.folder / "order").exists()  # goes with the images it tells of
     for name in ("one", "two"):
         (tmp_path / name).rename(tmp_path / f"{name}-gone")
 

@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.crawl.settings import Columns, CrawlSettings
+from pipeline.stages.crawl_order import read_population
 from pipeline.stages.images import make_images
 from pipeline.stages.listing import Crawl, make_listing, picture_files
-from pipeline.stages.population import read_population
 from pipeline.storage.arrays import ArrayShards
 from pipeline.storage.artifacts import Store
 from pipeline.storage.tables import read_table

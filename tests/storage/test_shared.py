@@ -11,6 +11,7 @@ from assets.share import share
 from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.aside import Aside
 from pipeline.storage.bucket import Bucket
+from pipeline.storage.derived import Built, derived
 from pipeline.storage.documents import change_document, read_document
 from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.repair import drop_damaged
@@ -137,6 +138,22 @@ def test_what_is_damaged_here_comes_again_and_is_not_made_again(machines: Machin
     make(here, built=built).table("numbers")
     assert part.read_bytes() == sound
     assert built == []
+
+
+def test_what_is_derived_stays_with_the_machine_that_derived_it(machines: Machines) -> None:
+    here, there = machines
+
+    def build(draft: Draft) -> Built:
+        (draft.folder / "x").write_text("x")
+        return {draft.folder / "x": 1}, {}
+
+    derived(make(here), "order", {}, build)
+    share(here, Shared.of(here.root).bucket.address, QUIET)  # type: ignore[union-attr] # it is shared
+    there.pull()
+    taken = there.current("adding")
+    assert not (taken.folder / "order").exists()
+    assert (derived(taken, "order", {}, build)[0] / "x").read_text() == "x"
+    assert verify(there, workers=1) == []
 
 
 def test_what_is_damaged_in_the_bucket_is_not_taken(machines: Machines) -> None:
