@@ -13,7 +13,8 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from pipeline.engine import map_shards
-from pipeline.report.page import ClassPage, Frame, GroupLine, RecipeNote
+from pipeline.report.class_page import ClassPage, GroupLine
+from pipeline.report.page import Frame, RecipeNote
 from pipeline.report.render import render_page
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.report_classes import AT_ONCE, ClassPages

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from pipeline.evidence.vocabulary import ClassWords
-from pipeline.report.page import Chart, ClassFacts, ClassPage, Confused, PictureGroup
+from pipeline.report.class_page import ClassFacts, ClassPage, Confused, PictureGroup
+from pipeline.report.page import Chart
 from pipeline.report.trust import TrustRow
 from pipeline.stages.report_maps import class_maps
 from pipeline.stages.report_pictures import class_views, picture_groups

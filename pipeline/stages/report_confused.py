@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.report.choice import Choice, Positions, parts, sample
+from pipeline.report.class_page import GroupLine, GroupPage
 from pipeline.report.overview import top_names
-from pipeline.report.page import GroupLine, GroupPage
 from pipeline.report.render import counted
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.report_evidence import Evidence

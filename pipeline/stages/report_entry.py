@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.report import census
-from pipeline.report.page import EntryPage, GroupLine, Next, RecipePage, Trust, Wrong
+from pipeline.report.class_page import GroupLine
+from pipeline.report.page import EntryPage, Next, RecipePage, Trust, Wrong
 from pipeline.report.render import counted
 from pipeline.report.trust import TrustRow
 from pipeline.stages.report_charts import accuracy_chart

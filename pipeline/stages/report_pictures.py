@@ -8,8 +8,8 @@ import numpy.typing as npt
 from pipeline.evidence.vocabulary import ClassWords
 from pipeline.report.choice import Choice, ChoiceGroup, Positions
 from pipeline.report.class_groups import WIDE, class_groups, doubted_rows
+from pipeline.report.class_page import PictureGroup
 from pipeline.report.class_view import COLUMNS, ClassView
-from pipeline.report.page import PictureGroup
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.population import Population
 from pipeline.stages.report_evidence import Evidence, Training

@@ -6,12 +6,12 @@ import numpy as np
 
 from pipeline.records import DEFECTS
 from pipeline.report import census
+from pipeline.report.class_page import GroupLine
 from pipeline.report.page import (
     ClassTable,
     DefectExamples,
     EvidencePage,
     Frame,
-    GroupLine,
     ImagesPage,
     RecipePage,
     ResultsPage,

@@ -1,7 +1,8 @@
 import numpy as np
 
 from pipeline.report.census import ClassRow
-from pipeline.report.page import ClassPage, ClassTable, Frame, PictureGroup
+from pipeline.report.class_page import ClassPage, PictureGroup
+from pipeline.report.page import ClassTable, Frame
 from pipeline.report.render import PART, render_classes
 from pipeline.report.sheets import Caption, Sheet, SheetSettings, contact_sheet, data_uri
 from pipeline.stages.report import LARGEST, render_class

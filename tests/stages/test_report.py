@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.report.page import ClassPage, RecipeNote
+from pipeline.report.class_page import ClassPage
+from pipeline.report.page import RecipeNote
 from pipeline.report.sheets import SheetSettings
 from pipeline.stages.report import ReportSettings, make_report, render_class
 from pipeline.storage.artifacts import Store
