@@ -29,6 +29,8 @@ from pipeline.stages.classes import ClassOrder, current_features, read_column, s
 from pipeline.storage.arrays import ArrayShards, open_array, scratch_array, write_array
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts
+from pipeline.storage.parts import EarlierParts, keyed
+from pipeline.storage.pieces import digest_of
 from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-confusion"
@@ -73,7 +75,9 @@ def make_confusion(
         with threadpool_limits(1):  # one group a thread
             joint = _cluster(draft, len(tasks) + 1, pools, shards, settings, (workers, on_progress))
         owned = _Owned(pools, joint)
-        for alone in map_shards(partial(_write_evidence, draft, owned), tasks, workers):
+        keys = [owned.key(classes) for _, classes in tasks]
+        EarlierParts(store, STAGE).left(draft, keys)  # what is linked now counts as finished below
+        for alone in map_shards(partial(_write_evidence, draft, owned, keys), tasks, workers):
             on_progress(alone)
         return {"images": len(order), **owned.facts}
 
@@ -187,6 +191,15 @@ class _Owned:
             "joint_clusters": sum(len(share) for share in self.shares),
         }
 
+    def key(self, classes: range) -> str:
+        """What the rows of a stretch are made of: images, their joint clusters, and whose those are."""
+        starts = self.pools.order.starts
+        rows = slice(int(starts[classes.start]), int(starts[classes.stop]))
+        grouped = [(c, self.group_of[c]) for c in classes if c in self.group_of]
+        told = [[c, group, self.pools.groups[group]] for c, group in grouped]
+        images = digest_of(self.pools.order.image_id[rows], self.pools.order.class_index[rows], self.joint[rows])
+        return identity(STAGE, CODE_VERSION, told, [images, *(digest_of(self.shares[group]) for _, group in grouped)])
+
     def columns(self, class_index: int) -> dict[str, npt.NDArray[Any]]:
         """Owner and shares of the images of a class in a group; -1 and NaN for those without a joint cluster."""
         group = self.group_of[class_index]
@@ -202,7 +215,7 @@ class _Owned:
         }
 
 
-def _write_evidence(draft: Draft, owned: _Owned, task: tuple[int, range]) -> int:
+def _write_evidence(draft: Draft, owned: _Owned, keys: Sequence[str], task: tuple[int, range]) -> int:
     """Returns how many of the images are of classes that are confused with none."""
     number, classes = task
     order = owned.pools.order
@@ -226,5 +239,7 @@ def _write_evidence(draft: Draft, owned: _Owned, task: tuple[int, range]) -> int
     told = {name: pa.array(values, mask=cluster < 0) for name, values in columns.items() if name != "confused_group"}
     first = {"image_id": order.image_id[rows], "confused_group": columns["confused_group"], "joint_cluster": cluster}
     path = part_path(draft.table("evidence"), number)
-    draft.finish(number, {path: write_table(path, CONFUSION, [pa.table(first | told, schema=CONFUSION)])})
+    draft.finish(
+        number, {path: write_table(path, CONFUSION, [pa.table(first | told, schema=CONFUSION)])}, keyed(keys[number])
+    )
     return alone

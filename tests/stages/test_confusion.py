@@ -8,9 +8,10 @@ import pytest
 from pipeline.evidence.confusion import ConfusionSettings
 from pipeline.evidence_tables import CONFUSED_GROUPS, CONFUSION, PAIRS
 from pipeline.stages import classes, confusion
+from pipeline.stages.classes import read_column
 from pipeline.stages.confusion import make_confusion
 from pipeline.storage.artifacts import Artifact, Store
-from pipeline.storage.tables import read_table
+from pipeline.storage.tables import part_paths, read_table
 from tests.stages.test_opinion import fails_at
 from tests.stages.tiny_store import Picture, add_crawl, add_evidence
 
@@ -30,6 +31,10 @@ def store_of(folder: Path) -> Store:
     add_crawl(store, "a", pictures, shard_rows=7)
     add_evidence(store, ["a"], "opinion", predicted_class=[*place[:79].tolist(), None])
     return store
+
+
+def order_of(store: Store, crawls: list[str]) -> classes.ClassOrder:
+    return classes.ClassOrder.read(*([store.current(stage, c) for c in crawls] for stage in ("listing", "images")))
 
 
 def made(store: Store, settings: ConfusionSettings = SETTINGS, workers: int = 1) -> Artifact:
@@ -82,10 +87,26 @@ def test_it_is_the_same_for_any_number_of_workers_and_size_of_shards(
     one, many = made(store_of(tmp_path / "one")), made(store_of(tmp_path / "many"), workers=3)
     for path in sorted(p.relative_to(one.folder) for p in one.folder.rglob("part-*")):
         assert (one.folder / path).read_bytes() == (many.folder / path).read_bytes()
-    monkeypatch.setattr(classes, "SHARD_IMAGES", 35)
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 40)
     small = made(store_of(tmp_path / "small"), workers=2)
     assert len(list(small.table("evidence").glob("*"))) == 2
     assert read_table(small.table("evidence")).equals(read_table(one.table("evidence")))
+
+
+def test_what_no_image_came_to_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another shoe, which nothing is taken for: wallets and purses stay what they were."""
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 35)
+    store = store_of(tmp_path)
+    first = made(store)
+    place = read_column(store.current("evidence-opinion"), order_of(store, ["a"]), "predicted_class").tolist()
+    add_crawl(store, "bb", [Picture(SHOE, (0.0, 50.0))])
+    add_evidence(store, ["a", "bb"], "opinion", predicted_class=[*place[:40], SHOE, *place[40:79], None])
+    second = make_confusion(store, ["a", "bb"], SETTINGS, workers=1)
+    inodes = [[path.stat().st_ino for path in part_paths(one.table("evidence"))] for one in (first, second)]
+    assert [a == b for a, b in zip(*inodes, strict=True)] == [True, False, True]
+    add_evidence(store, ["a", "bb"], "opinion", predicted_class=[*place[:40], SHOE, *place[40:50], *[WALLET] * 30])
+    third = make_confusion(store, ["a", "bb"], ConfusionSettings(least_images=1, clusters_per_class=2), workers=1)
+    assert read_table(third.table("evidence"))["joint_cluster"].to_pylist()[:30] != [0] * 30
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
