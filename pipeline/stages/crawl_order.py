@@ -86,25 +86,29 @@ def joined_members(crawls: Sequence[CrawlOrder]) -> tuple[npt.NDArray[np.int64],
     """The usable training images by class, in each class one crawl's after the other's.
 
     Returns:
-        (t,) positions in the joined population, and (C + 1,) where each class begins among them.
-
-    Raises:
-        ValueError: the crawls' catalogues differ in size.
+        (t,) positions in the joined population, and (C + 1,) where each class of the largest catalogue begins.
     """
     if len(crawls) == 1:
         return crawls[0].members, crawls[0].starts
-    starts = np.zeros(len(crawls[0].starts) if crawls else 1, np.int64)
+    length = max((len(crawl.starts) for crawl in crawls), default=1)
+    starts = np.zeros(length, np.int64)
     for crawl in crawls:
-        starts += crawl.starts
+        starts += _padded(crawl.starts, length)
     members, free, offset = scratch_array((int(starts[-1]),), np.int64), starts[:-1].copy(), 0
     for crawl in crawls:
-        shift = free - crawl.starts[:-1]  # from where a class's images lie in the crawl's order to where in this one
+        begin = _padded(crawl.starts, length)
+        shift = free - begin[:-1]  # from where a class's images lie in the crawl's order to where in this one
         for rows in blocks(len(crawl.members)):
-            within = np.diff(crawl.starts.clip(rows.start, rows.stop))
+            within = np.diff(begin.clip(rows.start, rows.stop))
             members[np.repeat(shift, within) + np.arange(rows.start, rows.stop)] = crawl.members[rows] + offset
-        free += np.diff(crawl.starts)
+        free += np.diff(begin)
         offset += len(crawl.population.image_id)
     return finished(members), starts
+
+
+def _padded(starts: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
+    """Where classes begin, those among them that a smaller catalogue lacks: they have no image."""
+    return np.pad(starts, (0, length - len(starts)), mode="edge")
 
 
 def _crawl_order(listing: Artifact, images: Artifact) -> CrawlOrder:

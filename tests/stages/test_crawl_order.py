@@ -80,6 +80,16 @@ def test_of_one_crawl_the_columns_are_the_files_themselves(tmp_path: Path) -> No
             column[0] = 0
 
 
+@pytest.mark.parametrize("names", [("a", "bb"), ("bb", "a")])
+def test_a_smaller_catalogue_has_no_image_of_the_further_classes(tmp_path: Path, names: tuple[str, str]) -> None:
+    store = Store(tmp_path)
+    add_crawl(store, "a", [Picture(1, (1, 0))], classes=2)
+    add_crawl(store, "bb", [Picture(3, (1, 0)), Picture(1, (1, 0))], classes=4)
+    order = ClassOrder.read(*artifacts(store, *names))
+    assert order.starts.tolist() == [0, 0, 2, 2, 3]
+    assert order.image_id.tolist() == ([100, 201, 200] if names[0] == "a" else [201, 100, 200])
+
+
 def test_no_crawl_has_no_image() -> None:
     assert read_population([], []).image_id.tolist() == []
     assert ClassOrder.read([], []).starts.tolist() == [0]
