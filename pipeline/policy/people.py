@@ -28,6 +28,8 @@ def stand_by(weight: Floats, repeats: Integers, stage: Integers, label: Integers
         found: (n,) the class a person found it to be of, NO_CLASS where nobody looked.
     """
     rows = np.flatnonzero(found != NO_CLASS)
+    if not len(rows):
+        return Note(np.full(len(found), -1, np.int32), [])
     left = (weight > 0) & (repeats > 0)
     usual_weight, usual_repeats = _usual(weight, repeats, label, left & (found == NO_CLASS))
     some_weight, some_repeats = _usual(weight, repeats, label, left)

@@ -33,7 +33,7 @@ from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import write_table
 
 STAGE = "manifest"
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 BATCH_ROWS = 131_072
 #: What `reason` says of images that no policy judges: quarantined, of a clean split, a leak, held out, refused.
 UNJUDGED = (
@@ -80,7 +80,8 @@ def make_manifest(
         eligible = read_eligible(duplicates, order, held_out, settled, policy.relabels)
         rows = _Rows.of(order, eligible, decide(policy, order, eligible, evidence))
         path = draft.table("manifest") / "part-00000.parquet"
-        draft.finish(0, {path: write_table(path, manifest_schema(policy), _batches(rows, policy, listings))})
+        batches = _batches(rows, policy, listings)
+        draft.finish(0, {path: write_table(path, manifest_schema(policy), batches, distinct=("image_id", "path"))})
         return _facts(rows, policy.relabels)
 
     settings: dict[str, Any] = {"parts": policy.described(), "evidence": policy.evidence}
@@ -142,9 +143,7 @@ def _decided(rows: _Rows, span: slice, relabels: bool) -> dict[str, pa.Array]:
     judged = place >= 0
 
     def spread(values: npt.NDArray[Any], dtype: npt.DTypeLike, otherwise: int = 0) -> npt.NDArray[Any]:
-        out = np.full(len(place), otherwise, dtype)
-        out[judged] = values[place[judged]]
-        return out
+        return np.where(judged, values[place], otherwise).astype(dtype, copy=False)
 
     suggested = spread(decisions.suggested, np.int32, NO_CLASS)
     label = population.class_index[span]
@@ -161,14 +160,21 @@ def _decided(rows: _Rows, span: slice, relabels: bool) -> dict[str, pa.Array]:
 
 
 def _reasons(rows: _Rows, span: slice, texts: Sequence[pa.Array]) -> pa.Array:
-    """The words of every rule that saw an image; for images that none judged, why not."""
+    """The words of every rule that saw an image; for images that none judged, why not.
+
+    Few combinations of words come up, however many images there are: the first image of each has them joined for all.
+    """
     place = rows.place[span]
-    own = rows.unjudged[span]
-    told = [pc.take(pa.array(UNJUDGED), pa.array(own, mask=own < 0))]
+    said = [(pa.array(UNJUDGED), rows.unjudged[span])]
     for words, known in zip(rows.decisions.words, texts, strict=True):
-        index = np.where(place >= 0, words.index[place], -1)
-        told.append(pc.take(known, pa.array(index, mask=index < 0)))
-    return pc.binary_join_element_wise(*told, "; ", null_handling="skip")
+        said.append((known, np.where(place >= 0, words.index[place], -1)))
+    combination = np.zeros(len(place), np.int64)
+    for known, index in said:
+        code = combination * (len(known) + 1) + index + 1  # of two small numbers: no product grows out of its type
+        combination = pc.dictionary_encode(pa.array(code)).indices.to_numpy()  # numbered as they first come up
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(combination), prepend=-1))
+    told = [pc.take(known, pa.array(index[first], mask=index[first] < 0)) for known, index in said]
+    return pc.take(pc.binary_join_element_wise(*told, "; ", null_handling="skip"), pa.array(combination))
 
 
 def _facts(rows: _Rows, relabels: bool) -> Facts:

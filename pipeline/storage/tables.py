@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,16 +14,27 @@ from pipeline.storage.sealed import DamagedError
 ROW_GROUP_ROWS = 131_072
 
 
-def write_table(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch | pa.Table]) -> int:
+def write_table(
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch | pa.Table], distinct: Collection[str] = ()
+) -> int:
     """Publish one Parquet file of exactly `schema`; returns its row count.
+
+    Args:
+        path: of the file.
+        schema: of every batch.
+        batches: its rows.
+        distinct: columns in which hardly a value comes twice, none of them nested. They are written without a
+            dictionary, which of ids takes ten times the time and a quarter more room.
 
     Raises:
         ValueError: a batch has other columns or types than the schema.
     """
-    rows = 0
+    rows, repeating = 0, [name for name in schema.names if name not in distinct] if distinct else True
     with (
         atomic_file(path) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
+        pq.ParquetWriter(
+            temporary, schema, compression="zstd", write_page_checksum=True, use_dictionary=repeating
+        ) as writer,
     ):
         for batch in batches:
             table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])

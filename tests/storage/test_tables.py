@@ -62,3 +62,12 @@ def test_a_run_of_rows_over_parts_and_row_groups(tmp_path: Path) -> None:
             assert found["title"].to_pylist() == [f"t{i}" for i in range(start, min(stop, 6))]
     with pytest.raises(IndexError, match="holds 6 rows, none of"):
         read_rows(tmp_path, range(6, 7), ("title",))
+
+
+def test_distinct_columns_are_written_without_a_dictionary(tmp_path: Path) -> None:
+    path, table = tmp_path / "part-00000.parquet", rows(0, 4)
+    write_table(path, SCHEMA, [table], distinct=("image_id",))
+    group = pq.read_metadata(path).row_group(0)
+    assert [group.column(at).has_dictionary_page for at in range(2)] == [False, True]
+    assert (group.column(0).statistics.min, group.column(0).statistics.max) == (0, 3)
+    assert read_part(path).equals(table.cast(SCHEMA))
