@@ -172,6 +172,9 @@ def settings_of(given: Mapping[str, Any], where: str) -> Settings:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "tuple_type":
+            found = repr(first["input"])
+            raise SettingsError(f"{where}: {key} must be a list, as [{found}], not {found}") from None
         told = first.get("ctx", {}).get("error", first["msg"])
         raise SettingsError(f"{where}: {key + ': ' if key else ''}{told}") from None
 
@@ -219,7 +222,8 @@ def _refuse_unknown(kind: type, given: Any, prefix: str, where: str) -> None:
                 _refuse_unknown(typing.get_args(known[key])[1], table, f"{prefix}{key}.{name}.", where)
 
 
-def section_types(kind: type) -> dict[str, Any]:
+@functools.cache
+def section_types(kind: type) -> Mapping[str, Any]:
     """The fields of a settings class and their types, `X | None` told as X."""
     hints = typing.get_type_hints(kind)
     return {item.name: _bare(hints[item.name]) for item in dataclasses.fields(kind)}
