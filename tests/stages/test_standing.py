@@ -1,7 +1,9 @@
 """Evidence fitted on some crawls: their rows stand, later crawls are judged by it, and a rebuild gives the same."""
 
+import functools
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +50,14 @@ def pictures(crawl: str, count: int) -> list[Picture]:
     return [*found, Picture(0, None), Picture(1, (float("nan"), 1.0)), Picture(0, (1, 0), "val")]
 
 
-def grown(folder: Path, crawls: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(classes, "SHARD_IMAGES", 25)
+@pytest.fixture(autouse=True, scope="module")
+def _small_shards() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classes, "SHARD_IMAGES", 25)
+        yield
+
+
+def grown(folder: Path, crawls: Sequence[str]) -> Store:
     store = Store(folder)
     for crawl in crawls:
         add_crawl(store, crawl, pictures(crawl, 40), shard_rows=7)
@@ -66,6 +74,24 @@ def made(store: Store, crawls: Sequence[str], exact_images: int = 1000, workers:
         "keyword": make_keyword(store, crawls, KeywordSettings(), **run),
         "semantic": make_semantic(store, crawls, SemanticSettings(), **run),
     }
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """All crawls in a new store, and what is made of them; tests read it and make nothing more in it."""
+
+    store: Store
+    found: dict[str, Artifact]
+
+
+@pytest.fixture(scope="module")
+def rebuilt(tmp_path_factory: pytest.TempPathFactory, _small_shards: None) -> Callable[[int], Rebuilt]:
+    @functools.cache
+    def of(exact_images: int) -> Rebuilt:
+        store = grown(tmp_path_factory.mktemp("rebuilt"), CRAWLS)
+        return Rebuilt(store, made(store, CRAWLS, exact_images))
+
+    return of
 
 
 def tables(artifact: Artifact) -> dict[str, bytes]:
@@ -86,33 +112,35 @@ def computed(store: Store, since: int = 0) -> list[str]:
 
 @pytest.mark.parametrize("exact_images", [1000, 20])
 def test_crawls_one_after_the_other_equal_a_rebuild(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact_images: int
+    tmp_path: Path, rebuilt: Callable[[int], Rebuilt], exact_images: int
 ) -> None:
-    one = grown(tmp_path / "one", FITTED, monkeypatch)
+    one = grown(tmp_path, FITTED)
     made(one, FITTED, exact_images)
     for crawl in ("ccc", "a"):
         add_crawl(one, crawl, pictures(crawl, 40), shard_rows=7)
         found = made(one, sorted(set(CRAWLS) - ({"a"} if crawl == "ccc" else set())), exact_images)
-    rebuilt = made(grown(tmp_path / "two", CRAWLS, monkeypatch), CRAWLS, exact_images)
-    assert len(part_paths(rebuilt["opinion"].table("evidence"))) > 1
+    whole = rebuilt(exact_images).found
+    assert len(part_paths(whole["opinion"].table("evidence"))) > 1
     for name in STAGES:
-        assert found[name].identity == rebuilt[name].identity
-        assert tables(found[name]) == tables(rebuilt[name])
+        assert found[name].identity == whole[name].identity
+        assert tables(found[name]) == tables(whole[name])
         assert one.current(f"evidence-{name}").identity == found[name].identity
-    assert rebuilt["neighbours"].facts["exact"] == (exact_images == 1000)
+    assert whole["neighbours"].facts["exact"] == (exact_images == 1000)
 
 
-def test_a_cluster_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_gives_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rebuilt: Callable[[int], Rebuilt]
+) -> None:
+    here = rebuilt(20).found
     monkeypatch.setattr(shelf, "LEAST_BYTES", 1)
     cluster = Posted(tmp_path / "scratch")
-    here = made(grown(tmp_path / "here", CRAWLS, monkeypatch), CRAWLS, 20, workers=1)
-    there = made(grown(tmp_path / "there", CRAWLS, monkeypatch), CRAWLS, 20, workers=cluster)
+    there = made(grown(tmp_path / "there", CRAWLS), CRAWLS, 20, workers=cluster)
     for name in STAGES:
         assert tables(here[name]) == tables(there[name])
 
 
-def test_a_crawl_more_costs_its_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = grown(tmp_path, ["a", "bb"], monkeypatch)
+def test_a_crawl_more_costs_its_own_images(tmp_path: Path) -> None:
+    store = grown(tmp_path, ["a", "bb"])
     made(store, ["a", "bb"])
     before = len(store.work())
     add_crawl(store, "ccc", pictures("ccc", 40), shard_rows=7)
@@ -125,9 +153,9 @@ def test_a_crawl_more_costs_its_own_images(tmp_path: Path, monkeypatch: pytest.M
     assert not any(name.startswith("texts/") for name in told)
 
 
-def test_classes_that_no_later_crawl_has_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classes_that_no_later_crawl_has_are_linked(tmp_path: Path) -> None:
     """The later crawl has images of class 1 alone, so that class 0 is a part of the fitted crawl's table."""
-    store = grown(tmp_path, FITTED, monkeypatch)
+    store = grown(tmp_path, FITTED)
     alone = made(store, FITTED)
     add_crawl(store, "ccc", [Picture(1, (0.5, 0.5), title="pear")], shard_rows=7)
     every = made(store, [*FITTED, "ccc"])
@@ -137,10 +165,9 @@ def test_classes_that_no_later_crawl_has_are_linked(tmp_path: Path, monkeypatch:
         assert len(rows(every[name], table)) == len(rows(alone[name], table)) + 1
 
 
-def test_the_fitted_rows_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = made(grown(tmp_path / "alone", FITTED, monkeypatch), FITTED)
-    store = grown(tmp_path / "all", CRAWLS, monkeypatch)
-    every = made(store, CRAWLS)
+def test_the_fitted_rows_stand(tmp_path: Path, rebuilt: Callable[[int], Rebuilt]) -> None:
+    alone = made(grown(tmp_path, FITTED), FITTED)
+    store, every = rebuilt(1000).store, rebuilt(1000).found
     order = ClassOrder.read(*([store.current(stage, crawl) for crawl in CRAWLS] for stage in ("listing", "images")))
     for name in STAGES:
         table = read_table(every[name].table("evidence"))
@@ -150,9 +177,8 @@ def test_the_fitted_rows_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert every[name].facts["images"] == len(order) == 123
 
 
-def test_doubles_are_judged_by_what_never_saw_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = grown(tmp_path, CRAWLS, monkeypatch)
-    found = made(store, CRAWLS)
+def test_doubles_are_judged_by_what_never_saw_them(rebuilt: Callable[[int], Rebuilt]) -> None:
+    store, found = rebuilt(1000).store, rebuilt(1000).found
     folds = {own: row["fold"] for own, row in rows(found["opinion"]).items()}
     assert folds[103] == folds[203] == folds[303]
     near = {own: row["neighbours"] for own, row in rows(found["neighbours"], "nearest").items()}
@@ -165,9 +191,8 @@ def test_doubles_are_judged_by_what_never_saw_them(tmp_path: Path, monkeypatch: 
     assert groups == {own: 203 if own == 103 else own for own in groups}
 
 
-def test_a_class_that_nothing_is_fitted_on_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = grown(tmp_path, CRAWLS, monkeypatch)
-    found = made(store, CRAWLS)
+def test_a_class_that_nothing_is_fitted_on_is_unknown(rebuilt: Callable[[int], Rebuilt]) -> None:
+    store, found = rebuilt(1000).store, rebuilt(1000).found
     listed = read_table(store.current("listing", "ccc").table("listing"))
     label = dict(zip(listed["image_id"].to_pylist(), listed["class_index"].to_pylist(), strict=True))
     fresh = [own for own in rows(found["opinion"]) if label.get(own) == 2]
@@ -196,9 +221,8 @@ def test_an_image_is_told_by_what_it_is_judged(tmp_path: Path) -> None:
     assert told.details == (f"{sentence} neighbours, keyword and semantic.",)
 
 
-def test_opinions_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = grown(tmp_path, CRAWLS, monkeypatch)
-    opinion = made(store, CRAWLS)["opinion"]
+def test_opinions_add_up(rebuilt: Callable[[int], Rebuilt]) -> None:
+    store, opinion = rebuilt(1000).store, rebuilt(1000).found["opinion"]
     order = ClassOrder.read(*([store.current(stage, crawl) for crawl in CRAWLS] for stage in ("listing", "images")))
     said = read_table(opinion.table("evidence")).to_pandas().assign(label=np.array(order.class_index))
     issues = said[said.label_issue].groupby(["label", "opinion_class"]).size().to_dict()
@@ -219,10 +243,8 @@ def test_opinions_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert opinion.facts["classes"] == 3
 
 
-def test_naming_all_or_none_is_the_same_and_an_unknown_one_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = grown(tmp_path, ["a", "bb"], monkeypatch)
+def test_naming_all_or_none_is_the_same_and_an_unknown_one_is_refused(tmp_path: Path) -> None:
+    store = grown(tmp_path, ["a", "bb"])
     add_evidence(store, ["a", "bb"], "duplicates")
     first = make_opinion(store, ["a", "bb"], OpinionSettings(), workers=1)
     assert not make_opinion(store, ["a", "bb"], OpinionSettings(), fitted_on=["bb", "a"], workers=1).made
@@ -232,11 +254,13 @@ def test_naming_all_or_none_is_the_same_and_an_unknown_one_is_refused(
 
 
 @pytest.mark.parametrize("stage", ["neighbour_search._search_task", "merged._write"])
-def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+def test_a_killed_run_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rebuilt: Callable[[int], Rebuilt], stage: str
+) -> None:
+    whole = rebuilt(20).found  # searched in larger pieces
     monkeypatch.setattr(neighbour_index, "ASKING_ROWS", 16)
     monkeypatch.setattr(neighbour_search, "TASK_ROWS", 16)
-    whole = made(grown(tmp_path / "whole", CRAWLS, monkeypatch), CRAWLS, 20)
-    store = grown(tmp_path / "killed", FITTED, monkeypatch)
+    store = grown(tmp_path, FITTED)
     made(store, FITTED, 20)
     for crawl in ("a", "ccc"):
         add_crawl(store, crawl, pictures(crawl, 40), shard_rows=7)
