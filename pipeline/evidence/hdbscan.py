@@ -4,19 +4,15 @@ Source: Campello, Moulavi and Sander (PAKDD 2013) for the groups, Campello et al
 (GLOSH), as computed by the `hdbscan` library; slides, "Density" (Bag of Tricks for Learning from Web Data, 2019).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.evidence.canonical import Features, canonical
 from pipeline.evidence.kmeans import largest_first
-from pipeline.evidence.neighbours import largest
 
 Numbers = npt.NDArray[np.float64]
-BLOCK_NUMBERS: Final = 2**18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,57 +77,32 @@ def _group(
     """Label (-1 noise), strength and outlier score of distinct points."""
     if len(points) < settings.min_cluster_size or len(points) < 2:
         return np.full(len(points), -1), np.zeros(len(points)), np.zeros(len(points))
+    import hdbscan  # noqa: PLC0415 - a second that the command line should not pay
+
     sample = points[: settings.square]
-    tree, core = _single_linkage(sample, min(settings.min_samples, len(sample) - 1))
-    # From here on as `hdbscan.HDBSCAN(metric="precomputed")`, which copies the matrix of distances eight times before.
-    from hdbscan._hdbscan_tree import outlier_scores  # noqa: PLC0415 - a second that the command line should not pay
-    from hdbscan.hdbscan_ import _tree_to_labels  # noqa: PLC0415
-
-    label, strength, _, condensed, _ = _tree_to_labels(None, tree, settings.min_cluster_size)
-    found = (label.astype(np.int64), strength, outlier_scores(condensed))
-    return found if len(sample) == len(points) else _with_the_others(points, found, core)
-
-
-def _single_linkage(points: npt.NDArray[np.float32], k: int) -> tuple[Numbers, Numbers]:
-    """The single linkage tree of n points by mutual reachability, (n - 1, 4), and their core distances, (n,).
-
-    The mutual reachability of two points is the largest of their distance and their core distances, and the core
-    distance of a point that to its k-th neighbour. Squares are in the same order as distances, and roots are taken of
-    the n - 1 edges of the minimum spanning tree alone.
-    """
-    from hdbscan._hdbscan_linkage import mst_linkage_core  # noqa: PLC0415 - a second that the command line should not pay
-    from sklearn.cluster._hierarchical_fast import single_linkage_label  # noqa: PLC0415 - 50 times as fast as hdbscan's
-
-    squared, core = _squared_distances(points), np.empty(len(points))
-    blocks = list(_blocks(len(points)))
-    for rows in blocks:
-        core[rows] = -largest(-squared[rows], k + 1)[0].min(axis=1)
-    for rows in blocks:
-        np.maximum(squared[rows], core, out=squared[rows])
-        np.maximum(squared[rows], core[rows, None], out=squared[rows])
-    edges: Numbers = mst_linkage_core(squared)
-    edges[:, 2] = np.sqrt(edges[:, 2])
-    return single_linkage_label(edges[np.argsort(edges[:, 2])]), np.sqrt(core)
+    distance = _distances(sample)
+    fitted = hdbscan.HDBSCAN(
+        min_cluster_size=settings.min_cluster_size, min_samples=settings.min_samples, metric="precomputed"
+    ).fit(distance)
+    found = (fitted.labels_.astype(np.int64), fitted.probabilities_, fitted.outlier_scores_)
+    if len(sample) == len(points):
+        return found
+    k = min(settings.min_samples, len(sample) - 1)
+    core = np.partition(distance, k, axis=1)[:, k]
+    return _with_the_others(points, found, core)
 
 
-def _squared_distances(points: npt.NDArray[np.float32]) -> Numbers:
+def _distances(points: npt.NDArray[np.float32]) -> Numbers:
     """Euclidean, (n, n). In float64, which the library wants, and in which differences of squares stay precise."""
-    centred = points.astype(np.float64) - points.mean(axis=0)
-    squared: Numbers = centred @ centred.T
-    length = squared.diagonal().copy()
-    for rows in _blocks(len(points)):
-        own = squared[rows]
-        own *= -2
-        own += length[rows, None] + length  # so that both ways are equally far, to the last bit
-        np.maximum(own, 0, out=own)
-    np.fill_diagonal(squared, 0)
-    return squared
-
-
-def _blocks(n: int) -> Iterator[slice]:
-    """So many rows of n numbers as stay in the processor's cache while they are worked on."""
-    step = max(1, BLOCK_NUMBERS // n)
-    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+    centred = (points - points.mean(axis=0)).astype(np.float64)
+    distance: Numbers = centred @ centred.T
+    square = distance.diagonal().copy()
+    distance *= -2
+    distance += square
+    distance += square[:, None]
+    np.fill_diagonal(distance, 0)
+    np.maximum(distance, 0, out=distance)
+    return np.sqrt(distance, out=distance)
 
 
 def _with_the_others(

@@ -8,14 +8,13 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.integer[Any]]
-Real = TypeVar("Real", np.float32, np.float64)
 SPARE = 16  # doubles that an image may have among its nearest before it has to be compared a second time
 _CROWDED_ROWS = 128  # compared a second time at once
 
@@ -154,7 +153,7 @@ def _accelerator() -> str | None:
     return "cuda" if torch.cuda.is_available() else None
 
 
-def largest(values: npt.NDArray[Real], count: int) -> tuple[npt.NDArray[Real], Integers]:
+def largest(values: Floats, count: int) -> tuple[Floats, Integers]:
     """The `count` largest of each row and their columns, in no order.
 
     Columns are put into stacks, and only the stacks with the largest peaks are looked into: they hold all that is
@@ -172,7 +171,7 @@ def largest(values: npt.NDArray[Real], count: int) -> tuple[npt.NDArray[Real], I
     return np.take_along_axis(found, chosen, axis=1), np.take_along_axis(at, chosen, axis=1)
 
 
-def _columns_of_largest(values: npt.NDArray[Real], count: int) -> Integers:
+def _columns_of_largest(values: Floats, count: int) -> Integers:
     """(n, count) columns of the largest of each row, in no order."""
     first = values.shape[1] - count
     return np.argpartition(values, first, axis=1)[:, first:]

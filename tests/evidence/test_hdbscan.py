@@ -3,13 +3,9 @@
 import hdbscan
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from pipeline.evidence.canonical import canonical
 from pipeline.evidence.hdbscan import Groups, HdbscanSettings, group_class
-from pipeline.evidence.kmeans import largest_first
 
 
 def groups(points: np.ndarray, **settings: int) -> Groups:
@@ -34,25 +30,6 @@ def test_equals_the_library_on_the_features(seed: int) -> None:
     assert np.array_equal(found.cluster == -1, peer.labels_ == -1)
     assert found.membership == pytest.approx(peer.probabilities_, abs=1e-4)
     assert found.outlier == pytest.approx(peer.outlier_scores_, abs=1e-4)
-
-
-@given(st.integers(10, 120), st.integers(1, 8), st.integers(0, 2**32 - 1), st.sampled_from([1, 7, 2**18]))
-def test_equals_the_library_on_distances(n: int, min_samples: int, seed: int, block: int) -> None:
-    """On clouds as on images of no group, whatever the blocks in which distances are worked on.
-
-    Many pairs are equally far by mutual reachability, and the library joins them as they come: here in our own order.
-    """
-    rng = np.random.default_rng(seed)
-    points = (rng.normal(size=(n, 3)) + 4 * rng.integers(0, 3, (n, 1)) * (seed % 2)).astype(np.float32)
-    own = canonical(points)
-    distance = np.sqrt(((own.points[:, None].astype(np.float64) - own.points) ** 2).sum(axis=2))
-    peer = hdbscan.HDBSCAN(min_cluster_size=5, min_samples=min_samples, metric="precomputed").fit(distance)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.evidence.hdbscan.BLOCK_NUMBERS", block)
-        found = groups(points, min_cluster_size=5, min_samples=min_samples)
-    assert found.cluster[own.rows].tolist() == largest_first(peer.labels_).tolist()
-    assert found.membership[own.rows] == pytest.approx(peer.probabilities_, abs=1e-6)
-    assert found.outlier[own.rows] == pytest.approx(peer.outlier_scores_, abs=1e-6)
 
 
 def test_the_largest_group_is_0_and_noise_has_no_strength() -> None:
