@@ -1,7 +1,8 @@
 """Per-class HDBSCAN: groups of any shape and number, how firmly an image belongs to its group, how far out it stands.
 
 Source: Campello, Moulavi and Sander (PAKDD 2013) for the groups, Campello et al. (TKDD 2015) for the outlier score
-(GLOSH), as computed by the `hdbscan` library; slides, "Density" (Bag of Tricks for Learning from Web Data, 2019).
+(GLOSH), as computed by the `hdbscan` library from a spanning tree of ours; slides, "Density" (Bag of Tricks for
+Learning from Web Data, 2019).
 """
 
 from dataclasses import dataclass
@@ -11,8 +12,7 @@ import numpy.typing as npt
 
 from pipeline.evidence.canonical import Features, canonical
 from pipeline.evidence.kmeans import largest_first
-
-Numbers = npt.NDArray[np.float64]
+from pipeline.evidence.reachability import Numbers, spanning_tree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +23,8 @@ class HdbscanSettings:
     min_cluster_size: int = 10
     #: an image is as dense as the distance to so many others is short, at least 1; more call more images noise
     min_samples: int = 5
-    #: images, at least 2. Of a larger class so many are clustered, and the others go with the nearest of them: the
-    #: library takes about 40 bytes times the square of this, and time in proportion
+    #: images, at least 2. Of a larger class so many are clustered, and the others go with the nearest of them: a
+    #: worker keeps 8 bytes times the square of this, and takes time in proportion
     square: int = 5000
 
     def __post_init__(self) -> None:
@@ -48,6 +48,9 @@ def group_class(features: Features, settings: HdbscanSettings) -> Groups:
 
     Images with the same features are measured as one and share its result: copies are no density, and the library would
     take a few of them for infinitely dense, next to which all else is an outlier.
+
+    Points that share a neighbour's core distance join at equal distances, and which of them is taken first can decide
+    on a point or two: the order of the canonical images does, not that of the class.
 
     Args:
         features: (n, d), any n including 0.
@@ -77,32 +80,25 @@ def _group(
     """Label (-1 noise), strength and outlier score of distinct points."""
     if len(points) < settings.min_cluster_size or len(points) < 2:
         return np.full(len(points), -1), np.zeros(len(points)), np.zeros(len(points))
-    import hdbscan  # noqa: PLC0415 - a second that the command line should not pay
-
     sample = points[: settings.square]
-    distance = _distances(sample)
-    fitted = hdbscan.HDBSCAN(
-        min_cluster_size=settings.min_cluster_size, min_samples=settings.min_samples, metric="precomputed"
-    ).fit(distance)
-    found = (fitted.labels_.astype(np.int64), fitted.probabilities_, fitted.outlier_scores_)
-    if len(sample) == len(points):
-        return found
-    k = min(settings.min_samples, len(sample) - 1)
-    core = np.partition(distance, k, axis=1)[:, k]
-    return _with_the_others(points, found, core)
+    edges, core = spanning_tree(sample, settings.min_samples)
+    found = _read_off(edges, settings.min_cluster_size)
+    return found if len(sample) == len(points) else _with_the_others(points, found, core)
 
 
-def _distances(points: npt.NDArray[np.float32]) -> Numbers:
-    """Euclidean, (n, n). In float64, which the library wants, and in which differences of squares stay precise."""
-    centred = (points - points.mean(axis=0)).astype(np.float64)
-    distance: Numbers = centred @ centred.T
-    square = distance.diagonal().copy()
-    distance *= -2
-    distance += square
-    distance += square[:, None]
-    np.fill_diagonal(distance, 0)
-    np.maximum(distance, 0, out=distance)
-    return np.sqrt(distance, out=distance)
+def _read_off(edges: Numbers, min_cluster_size: int) -> tuple[npt.NDArray[np.int64], Numbers, Numbers]:
+    """Label, strength and outlier score of each point of a spanning tree (n - 1, 3), as the library has them.
+
+    The functions are hdbscan's own that its estimator calls, with what it passes them where nothing is set;
+    scikit-learn's `single_linkage_label` is its `label`, whose search for a set's root takes a long way in large ones.
+    """
+    from hdbscan._hdbscan_tree import outlier_scores  # noqa: PLC0415 - a second that the command line should not pay
+    from hdbscan.hdbscan_ import _tree_to_labels  # noqa: PLC0415 - as above
+    from sklearn.cluster._hierarchical_fast import single_linkage_label  # noqa: PLC0415 - as above
+
+    hierarchy = single_linkage_label(edges)
+    label, strength, _, condensed, _ = _tree_to_labels(None, hierarchy, min_cluster_size)
+    return label.astype(np.int64), strength, outlier_scores(condensed)
 
 
 def _with_the_others(

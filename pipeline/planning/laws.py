@@ -13,7 +13,7 @@ from pipeline.stages.neighbour_search import MOST_CANDIDATES
 
 Rows = Callable[[CrawlFigures], float]
 IN_CLASS: Final = ("kmeans", "density", "hdbscan")
-HDBSCAN_PAIR_BYTES: Final = 28  # of memory for each pair of a class's images: 0.7 GB at 5,000 images
+HDBSCAN_PAIR_BYTES: Final = 8  # of memory for each pair of a class's images: 0.2 GB at 5,000 images
 VECTOR_BYTES: Final = 14  # of memory for each number of a class's features: as stored, widened, and lifted
 MB: Final = 1e6
 

@@ -1,10 +1,16 @@
-"""HDBSCAN on precomputed distances against the library on the features themselves."""
+"""HDBSCAN from a spanning tree of ours against the library on distances and on the features themselves."""
 
 import hdbscan
 import numpy as np
 import pytest
+from hdbscan._hdbscan_linkage import label, mst_linkage_core
+from hdbscan._hdbscan_reachability import mutual_reachability
+from hdbscan._hdbscan_tree import outlier_scores
+from hdbscan.hdbscan_ import _tree_to_labels
+from scipy.spatial.distance import cdist
 from sklearn.metrics import adjusted_rand_score
 
+from pipeline.evidence.canonical import canonical
 from pipeline.evidence.hdbscan import Groups, HdbscanSettings, group_class
 
 
@@ -30,6 +36,27 @@ def test_equals_the_library_on_the_features(seed: int) -> None:
     assert np.array_equal(found.cluster == -1, peer.labels_ == -1)
     assert found.membership == pytest.approx(peer.probabilities_, abs=1e-4)
     assert found.outlier == pytest.approx(peer.outlier_scores_, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("min_cluster_size", "min_samples"), [(10, 5), (5, 1), (20, 12)])
+def test_equals_the_library_on_all_distances(seed: int, min_cluster_size: int, min_samples: int) -> None:
+    """Also where groups meet, and far from the origin.
+
+    Points that share a neighbour's core distance join at equal distances, and the library's groups then depend on the
+    order of the points and on its sort, by a point or two. So it is asked in our order, and sorts as we do.
+    """
+    points = blobs([60, 150, 90, 40], 80, dimensions=2 + 3 * (seed % 3), seed=seed) + np.float32(100 * (seed % 2))
+    found = groups(points, min_cluster_size=min_cluster_size, min_samples=min_samples)
+    images = canonical(points)
+    distance = cdist(images.points.astype(np.float64), images.points.astype(np.float64))
+    tree = mst_linkage_core(mutual_reachability(distance, min_samples))
+    hierarchy = label(tree[np.argsort(tree[:, 2], kind="stable")])
+    labels, strength, _, condensed, _ = _tree_to_labels(None, hierarchy, min_cluster_size)
+    assert adjusted_rand_score(labels, found.cluster[images.rows]) == 1.0
+    assert np.array_equal(found.cluster[images.rows] == -1, labels == -1)
+    assert found.membership[images.rows] == pytest.approx(strength, abs=1e-6)
+    assert found.outlier[images.rows] == pytest.approx(outlier_scores(condensed), abs=1e-6)
 
 
 def test_the_largest_group_is_0_and_noise_has_no_strength() -> None:
