@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pipeline.evidence.canonical import Canonical, Features, canonical
 from pipeline.evidence.levels import descending_levels
 from pipeline.evidence.principal import principal
+from pipeline.evidence.scratch import scratch
 
 BLOCK_ROWS = 128  # distances of so many images at a time: they are counted while they are in the processor's cache
 
@@ -95,9 +96,11 @@ class _Lifted:
         one = np.ones_like(square)
         return cls(np.concatenate([-2 * points, square, one], axis=1), np.concatenate([points, one, square], axis=1))
 
-    def squared_distances(self, rows: slice, columns: slice, twin: npt.NDArray[np.int64]) -> Points:
+    def squared_distances(
+        self, rows: slice, columns: slice, twin: npt.NDArray[np.int64], out: Points | None = None
+    ) -> Points:
         """(rows, columns); 0 between equal images, which a product of floats would miss, and inf to itself."""
-        squared: Points = self.left[rows] @ self.right[columns].T
+        squared: Points = np.matmul(self.left[rows], self.right[columns].T, out=out)
         own, other = np.arange(len(twin))[rows], np.arange(len(twin))[columns]
         if (twin != np.arange(len(twin))).any():
             squared[twin[own][:, None] == twin[other]] = 0
@@ -113,15 +116,16 @@ def _close_by(images: Canonical, lifted: _Lifted, settings: DensitySettings) -> 
     image those of them that are closer are counted; the share of them stands for the share of all others.
     """
     n, m = len(images), min(len(images), settings.square)
-    blocks = list(_upper_blocks(images, lifted, m))
-    limit = _limit(blocks, m, settings.percentile)
+    half = (m * (m + BLOCK_ROWS) + 1) // 2  # numbers, each for half of all pairs
+    room, other = scratch(2 * half, np.float32).reshape(2, half)
+    blocks = list(_upper_blocks(images, lifted, m, room))
+    limit = _limit(blocks, m, settings.percentile, other)
     count = np.zeros(n, np.int64)
     for start, squared in blocks:
         near = squared < limit
         stop = start + len(near)
         count[start:stop] += near.sum(axis=1)
         count[stop:m] += near[:, len(near) :].sum(axis=0)
-    del blocks
     for rows in _blocks(m, n):
         count[rows] = (lifted.squared_distances(rows, slice(0, m), images.twin) < limit).sum(axis=1)
     others = np.where(np.arange(n) < m, m - 1, m)
@@ -133,20 +137,28 @@ def _blocks(start: int, stop: int) -> Iterator[slice]:
         yield slice(first, min(first + BLOCK_ROWS, stop))
 
 
-def _upper_blocks(images: Canonical, lifted: _Lifted, m: int) -> Iterator[tuple[int, Points]]:
-    """Squared distances of the first m images to each other: of some rows to themselves and all later ones."""
+def _upper_blocks(images: Canonical, lifted: _Lifted, m: int, room: Points) -> Iterator[tuple[int, Points]]:
+    """Squared distances of the first m images to each other: of some rows to themselves and all later ones.
+
+    They lie in `room`, of at least m (m + BLOCK_ROWS) / 2 numbers, one after the other.
+    """
+    begin = 0
     for rows in _blocks(0, m):
-        yield rows.start, lifted.squared_distances(rows, slice(rows.start, m), images.twin)
+        shape = rows.stop - rows.start, m - rows.start
+        end = begin + shape[0] * shape[1]
+        out = room[begin:end].reshape(shape)
+        yield rows.start, lifted.squared_distances(rows, slice(rows.start, m), images.twin, out)
+        begin = end
 
 
-def _limit(blocks: list[tuple[int, Points]], m: int, percentile: float) -> float:
+def _limit(blocks: list[tuple[int, Points]], m: int, percentile: float, room: Points) -> float:
     """What a squared distance must be less than to be less than the percentile of all m^2 distances.
 
     The percentile lies between two distances that follow each other in size, or on one of them: what is less than it is
     less than the larger one, or less than that one. So neither roots nor interpolation are needed. The m^2 distances
-    are m zeros of the diagonal, and each pair twice.
+    are m zeros of the diagonal, and each pair twice; the pairs are put in order in `room`, which holds as many.
     """
-    apart = np.concatenate([part for _, squared in blocks for part in _later(squared)])
+    apart = np.concatenate([part for _, squared in blocks for part in _later(squared)], out=room[: m * (m - 1) // 2])
     place = (m * m - 1) * percentile / 100
     lower = int(place)
     upper = min(lower + (place > lower), m * m - 1)
