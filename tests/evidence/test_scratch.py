@@ -15,9 +15,12 @@ def test_is_of_the_size_and_kind_asked_for() -> None:
 
 
 def test_what_fits_is_the_same_memory_again() -> None:
-    large = scratch(100, np.float64)
-    assert np.shares_memory(large, scratch(200, np.float32))
-    assert not np.shares_memory(large, scratch(101, np.float64))
+    with ThreadPoolExecutor(1) as pool:  # a thread that has none yet
+        large, same, larger = (
+            pool.submit(scratch, *asked).result() for asked in ((100, np.float64), (200, np.float32), (101, np.float64))
+        )
+    assert np.shares_memory(large, same)
+    assert not np.shares_memory(large, larger)
 
 
 def test_another_thread_has_its_own() -> None:
