@@ -55,12 +55,19 @@ def contents(digest: npt.NDArray[np.uint64], image_id: Integers) -> Integers:
     Returns:
         (u,) the content of each image.
     """
-    order = np.lexsort((image_id, digest[:, 1], digest[:, 0]))
+    content, several = image_id.copy(), _repeated(digest[:, 0])  # hardly any: only these are sorted by all three keys
+    order = several[np.lexsort((image_id[several], digest[several, 1], digest[several, 0]))]
     ordered = digest[order]
     fresh = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])[: len(order)]
-    content = np.empty(len(order), np.int64)
     content[order] = image_id[order[fresh]][np.cumsum(fresh) - 1]
     return content
+
+
+def _repeated(values: npt.NDArray[np.uint64]) -> Integers:
+    """The places of all values that stand more than once."""
+    order = np.argsort(values)
+    again = np.flatnonzero(values[order[1:]] == values[order[:-1]])
+    return order[np.union1d(again, again + 1)]
 
 
 def stars(pairs: Pairs, images: int) -> Integers:

@@ -21,6 +21,8 @@ from pipeline.storage.buckets import Spill, in_buckets
 from pipeline.storage.tables import iterate_table
 
 _PIXEL_BYTES = 2**26  # of pictures that a thread reads at a time
+_CACHED_ROWS = 2**12  # of digits, which are worked at as they lie in the cache
+_LOW_HALVES, _LOW_BITS, _NINE = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101), np.uint64(9)
 
 
 @dataclass(frozen=True)
@@ -40,22 +42,23 @@ class Pictures:
         """Read the hashes of the usable images, which stand at those positions of the population."""
         digest, hashes = _fingerprints(images, len(usable))
         content = scratch_array((len(usable),), np.int64)
-        first, copied = Spill(), [np.zeros(0, np.int64)]  # of each content the image that names it
+        copied = [np.zeros(0, np.int64)]
         for own in in_buckets(digest[:, 0]):
             image_id = population.image_id[usable[own]]
-            content[own] = contents(digest[own], image_id)
-            first.add(own[content[own] == image_id])
-            copied.append(np.unique(content[own[content[own] != image_id]]))  # a bucket holds all images of a content
+            content[own] = named = contents(digest[own], image_id)
+            copied.append(np.unique(named[named != image_id]))  # a bucket holds all images of a content
+        first = Spill()  # of each content the image that names it
+        for block in blocks(len(usable)):
+            first.add(np.flatnonzero(content[block] == population.image_id[usable[block]]) + block.start)
         images_of = first.array()
         columns = [scratch_array(images_of.shape, dtype) for dtype in (np.int64, np.uint64, np.int32, np.int32)]
         at = 0
         for bucket in in_buckets(_taken(hashes, images_of)):
             own = images_of[bucket]
-            own = own[np.lexsort((content[own], hashes[own]))]  # equal hashes in the order of their names
-            where = usable[own]
-            found = content[own], hashes[own], population.shard[where], population.row[where]
+            where, names, told = usable[own], content[own], hashes[own]
+            order, found = _by_hash(names, told), (names, told, population.shard[where], population.row[where])
             for column, values in zip(columns, found, strict=True):
-                column[at : at + len(own)] = values
+                column[at : at + len(own)] = values[order]
             at += len(own)
         name, by_hash, shard, row = columns
         pixels = ArrayShards([artifact.table("pixels") for artifact in images])
@@ -92,8 +95,18 @@ def _taken(column: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]) -> npt.N
     return np.asarray(found)
 
 
+def _by_hash(name: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """The order of hashes that ascend, equal ones in the order of their names."""
+    order = np.argsort(hashes)
+    equal = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+    several = np.union1d(equal, equal + 1)
+    own = order[several]
+    order[several] = own[np.lexsort((name[own], hashes[own]))]
+    return order
+
+
 def _fingerprints(images: Sequence[Artifact], usable: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Of each usable image, crawl after crawl, 128 bits from its bytes' sha256 (u, 2) and its perceptual hash (u,)."""
+    """Of each usable image, crawl after crawl, 128 bits of its bytes' sha256 (u, 2) and its perceptual hash (u,)."""
     digest, hashes = scratch_array((usable, 2), np.uint64), scratch_array((usable,), np.uint64)
     start = 0
     for artifact in images:
@@ -107,9 +120,14 @@ def _fingerprints(images: Sequence[Artifact], usable: int) -> tuple[npt.NDArray[
 
 
 def _digits(told: pa.StringArray) -> npt.NDArray[np.uint64]:
-    """(n, 2): strings of 64 hexadecimal digits, their two halves laid over each other."""
+    """(n, 2): 128 bits of strings of 64 hexadecimal digits, of which each counts: their two halves over each other."""
     text = pa.concat_arrays([told]).cast(pa.binary()).cast(pa.binary(64)) if len(told) else told
     letters = np.frombuffer(text.buffers()[1] or b"", np.uint8)[64 * text.offset :][: 64 * len(text)].reshape(-1, 64)
-    digit = (letters & 15) + 9 * (letters >> 6)
-    words = np.ascontiguousarray(digit[:, ::2] << 4 | digit[:, 1::2]).view(np.uint64)
-    return words[:, :2] ^ words[:, 2:]
+    eight, found = letters.view(np.uint64), np.empty((len(told), 2), np.uint64)
+    for start in range(0, len(eight), _CACHED_ROWS):
+        own = slice(start, start + _CACHED_ROWS)
+        letter = eight[own] >> np.uint64(6) & _LOW_BITS  # of each byte of eight, whether it is one
+        digit = (eight[own] & _LOW_HALVES) + _NINE * letter
+        words = digit[:, ::2] << np.uint64(4) | digit[:, 1::2]
+        found[own] = words[:, :2] ^ words[:, 2:]
+    return found

@@ -16,9 +16,10 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence.duplicates import DuplicateSettings, Groups, group_images
+from pipeline.evidence.sieve import Sieve
 from pipeline.evidence_tables import DUPLICATES, GROUPS
 from pipeline.records import SPLITS
-from pipeline.stages.classes import ClassOrder, stretches
+from pipeline.stages.classes import ClassOrder
 from pipeline.stages.distinct_pictures import Pictures
 from pipeline.stages.doubles import same_pictures
 from pipeline.stages.earlier_doubles import Compared, compared_before
@@ -28,6 +29,8 @@ from pipeline.storage.arrays import blocks
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.buckets import Spill
 from pipeline.storage.draft import Draft, Facts
+from pipeline.storage.parts import EarlierParts, keyed
+from pipeline.storage.pieces import digest_of
 from pipeline.storage.tables import ROW_GROUP_ROWS, part_path, write_table
 
 STAGE = "evidence-duplicates"
@@ -69,11 +72,13 @@ def make_duplicates(
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
         earlier = compared_before(store, STAGE, rules, images)
-        shards = len(stretches(order.sizes))  # those of the evidence come first, then the groups, then the pairs
+        shards = len(order.runs)  # those of the evidence come first, then the groups, then the pairs
         with threadpool_limits(1):  # one task a thread: the libraries' own threads would only get in the way
             known = _doubles(draft, shards + 1, (order.population, images), (settings, workers), earlier)
-        write = partial(_write_evidence, draft, order, known)
-        for rows in map_shards(write, enumerate(stretches(order.sizes)), workers):
+        keys = [_key(order, known, rows) for rows in order.runs]
+        tasks = [(k, order.runs[k], keys[k]) for k in EarlierParts(store, STAGE).left(draft, keys)]
+        on_progress(len(order) - sum(rows.stop - rows.start for _, rows, _ in tasks))
+        for rows in map_shards(partial(_write_evidence, draft, order, known), tasks, workers):
             on_progress(rows)
         told = {"rules": rules, "compared": inputs_of(images), "contents": known.contents}  # for `compared_before`
         _write_groups(draft, shards, order.population, known, told)
@@ -112,12 +117,21 @@ def _doubles(
     pictures = Pictures.of(population, usable, images)
     pairs = same_pictures(draft, shard, pictures, run, earlier)
     names = np.unique(np.concatenate([pairs.ravel(), pictures.copied]))
-    chosen = [np.flatnonzero(np.isin(pictures.content[own], names)) + own.start for own in blocks(len(usable))]
-    double = np.concatenate([np.zeros(0, np.int64), *chosen])
+    double = _positions(pictures.content, names)
     at = usable[double]
     training = population.split[at] == TRAIN
     groups = group_images(pictures.content[double], pairs, population.image_id[at], training)
     return _Doubles(at, groups, len(pictures.name))
+
+
+def _positions(content: npt.NDArray[np.int64], names: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Of all images whose content has one of these names, which ascend; ascending."""
+    sieve, found = Sieve.for_keys(names.view(np.uint64)), [np.zeros(0, np.int64)]
+    for block in blocks(len(content) if len(names) else 0):
+        passed = sieve.passed(content[block].view(np.uint64)) + block.start
+        own = content[passed]
+        found.append(passed[names[np.searchsorted(names, own).clip(max=len(names) - 1)] == own])
+    return np.concatenate(found)
 
 
 def _usable(population: Population) -> npt.NDArray[np.int64]:
@@ -128,27 +142,33 @@ def _usable(population: Population) -> npt.NDArray[np.int64]:
     return found.array()
 
 
-def _write_evidence(draft: Draft, order: ClassOrder, known: _Doubles, task: tuple[int, range]) -> int:
-    number, classes = task
-    rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
-    if draft.finished(number) is None:
-        held, place = known.find(np.asarray(order.members[rows]))
-        image_id, groups = np.array(order.population.image_id[order.members[rows]]), known.groups
-        alone = {"exact": 0, "near": 0, "training": 1, "leak": False}
-        columns = {name: np.full(len(image_id), value) for name, value in alone.items()} | {"group": image_id.copy()}
-        for name, column in columns.items():
-            column[held] = getattr(groups, name)[place]
-        told = {
-            "image_id": image_id,
-            "duplicate_group": columns["group"],
-            "exact_copies": columns["exact"],
-            "near_copies": columns["near"],
-            "training_copies": columns["training"],
-            "leak": columns["leak"],
-        }
-        path = part_path(draft.table("evidence"), number)
-        draft.finish(number, {path: write_table(path, DUPLICATES, [pa.table(told, schema=DUPLICATES)])})
-    return rows.stop - rows.start
+def _key(order: ClassOrder, known: _Doubles, rows: slice) -> str:
+    """What a part is made of: its images, and what is known of those that have doubles."""
+    members = np.asarray(order.members[rows])
+    held, place = known.find(members)
+    told = [getattr(known.groups, name)[place] for name in Groups.__annotations__]
+    return identity(STAGE, CODE_VERSION, [], [digest_of(order.population.image_id[members], held, *told)])
+
+
+def _write_evidence(draft: Draft, order: ClassOrder, known: _Doubles, task: tuple[int, slice, str]) -> int:
+    number, rows, key = task
+    held, place = known.find(np.asarray(order.members[rows]))
+    image_id, groups = np.array(order.population.image_id[order.members[rows]]), known.groups
+    alone = {"exact": 0, "near": 0, "training": 1, "leak": False}
+    columns = {name: np.full(len(image_id), value) for name, value in alone.items()} | {"group": image_id.copy()}
+    for name, column in columns.items():
+        column[held] = getattr(groups, name)[place]
+    told = {
+        "image_id": image_id,
+        "duplicate_group": columns["group"],
+        "exact_copies": columns["exact"],
+        "near_copies": columns["near"],
+        "training_copies": columns["training"],
+        "leak": columns["leak"],
+    }
+    path = part_path(draft.table("evidence"), number)
+    draft.finish(number, {path: write_table(path, DUPLICATES, [pa.table(told, schema=DUPLICATES)])}, keyed(key))
+    return int(rows.stop - rows.start)
 
 
 def _write_groups(draft: Draft, shard: int, population: Population, known: _Doubles, facts: Facts) -> None:

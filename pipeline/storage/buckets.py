@@ -73,7 +73,10 @@ def _borders(key: Array) -> Array:
 
 def _bucket(borders: Array, key: Array) -> npt.NDArray[np.int64]:
     """2k for a key between border k - 1 and border k, 2k + 1 for one that is border k."""
-    return np.asarray(np.searchsorted(borders, key, "left") + np.searchsorted(borders, key, "right"), np.int64)
+    place = np.searchsorted(borders, key)
+    if len(borders):
+        place += place + (borders[np.minimum(place, len(borders) - 1)] == key)
+    return place
 
 
 class Spill:

@@ -1,0 +1,52 @@
+"""Which of very many keys belong to a few: a table of bits that fits the processor's cache lets through hardly more."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Keys = npt.NDArray[np.uint64]
+_SPREAD: Final = np.uint64(
+    0x9E3779B97F4A7C15
+)  # 2^64 over the golden ratio: multiplied by it, keys differ in their high bits
+_CACHED_ROWS: Final = 2**15  # keys worked at at a time
+_BITS: Final = 64
+_SPARE_BITS: Final = 4  # one slot in 16 is marked, at most
+_MOST_BITS: Final = 27  # 16 MB
+
+
+def slot_of(key: Keys, slots: int) -> npt.NDArray[np.int64]:
+    """The slot of each key, of a power of two of them."""
+    return (key * _SPREAD >> np.uint64(_BITS + 1 - slots.bit_length())).view(np.int64)
+
+
+@dataclass(frozen=True)
+class Sieve:
+    """Slots of keys, of which some are marked."""
+
+    slots: int  # a power of two, at least 8
+    marked: npt.NDArray[np.uint8]  # (slots / 8,) a bit for each, the lowest first
+
+    @classmethod
+    def of(cls, marked: npt.NDArray[np.bool_]) -> Self:
+        """Let through what lies in the marked of (slots,) slots."""
+        return cls(len(marked), np.packbits(marked, bitorder="little"))
+
+    @classmethod
+    def for_keys(cls, keys: Keys) -> Self:
+        """Let through these, and few others."""
+        marked = np.zeros(2 ** min(max(len(keys).bit_length() + _SPARE_BITS, 3), _MOST_BITS), np.bool_)
+        marked[slot_of(keys, len(marked))] = True
+        return cls.of(marked)
+
+    def passed(self, key: Keys) -> npt.NDArray[np.int64]:
+        """Positions, ascending, of all keys in marked slots."""
+        pieces = range(0, len(key), _CACHED_ROWS)
+        found = [self._passed(key[start : start + _CACHED_ROWS]) + start for start in pieces]
+        return np.concatenate([np.zeros(0, np.int64), *found])
+
+    def _passed(self, key: Keys) -> npt.NDArray[np.int64]:
+        slot = slot_of(key, self.slots)
+        byte = self.marked.take(slot >> 3, mode="clip")
+        return np.flatnonzero((byte >> (slot.astype(np.uint8) & 7) & 1).view(np.bool_))
