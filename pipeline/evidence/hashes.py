@@ -6,14 +6,10 @@ of them are compared (Manku, Jain and Das Sarma, "Detecting Near-Duplicates for 
 """
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-
-from pipeline.storage.arrays import blocks
 
 Hashes = npt.NDArray[np.uint64]
 Pairs = npt.NDArray[np.int64]
@@ -23,11 +19,6 @@ BITS: Final = 64
 #: equals: where a kind of picture crowds the hashes, pairs further apart are missed, and the work stays linear.
 WINDOW: Final = 256
 _BUCKET = 16  # hashes that agree by chance in the chosen blocks, at most, where there are blocks enough
-_IN_SLOT = 16  # hashes in a slot where runs are counted, on average: far fewer than WINDOW
-_COUNT_BITS = 10  # of the number of such a slot, at least
-_MARK_BITS = 4  # more has that of a slot where runs are marked
-_MOST_BITS = 24  # but no more than these, unless counting takes as many: 16 MB
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: multiplied by it, keys differ in their high bits
 
 
 def block_choices(images: int, distance: int) -> list[np.uint64]:
@@ -78,6 +69,11 @@ def near_pairs(hashes: Hashes, mask: np.uint64, distance: int) -> Pairs:
     return distinct_pairs(pairs, len(hashes))
 
 
+def windows_cut(run: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.bool_]:
+    """Whether some of so many hashes that agree in the chosen blocks are too far apart to be compared."""
+    return np.asarray(run > WINDOW + 1)
+
+
 def distinct_pairs(pairs: Pairs, images: int) -> Pairs:
     """Each pair once, the smaller position first, in ascending order."""
     return pairs_of(np.unique(numbers_of(pairs, images)), images)
@@ -99,64 +95,3 @@ def _with_first_equal(hashes: Hashes) -> Pairs:
     first = np.flatnonzero(fresh)[np.cumsum(fresh) - 1]
     again = np.flatnonzero(~fresh)
     return np.stack([first[again], again], axis=1)
-
-
-@dataclass(frozen=True)
-class Runs:
-    """What `near_pairs` can find for one mask among hashes that it did not find before some came and others went.
-
-    A run is all the hashes that agree in the mask's bits. In one that no window cuts every near pair is found, so of
-    two old hashes in it nothing is new. To find the others without sorting, runs share slots of a table, by a hash of
-    their key: a slot counts and is marked for all of its runs, which makes some of them searched without need.
-    """
-
-    mask: np.uint64
-    gained: npt.NDArray[np.bool_]  # (2^a,) slots that one of the new hashes is in
-    crowded: npt.NDArray[np.bool_]  # (2^b,) slots of more hashes than a window spans, those that went among them
-    shaken: npt.NDArray[np.bool_]  # (2^b,) crowded ones that lost a hash: there old ones may have come within a window
-
-    @classmethod
-    def of(cls, hashes: Hashes, mask: np.uint64, known: npt.NDArray[np.bool_], lost: Hashes) -> Self:
-        """Look through all hashes, block by block.
-
-        Args:
-            hashes: (n,), on the disk.
-            mask: one of `block_choices`.
-            known: (n,) which of them were there before.
-            lost: (l,) those that were there before and are not among the known ones now, on the disk.
-        """
-        count_bits = max(_COUNT_BITS, (len(hashes) // _IN_SLOT).bit_length())
-        count = np.zeros(2**count_bits, np.uint32)
-        gained = np.zeros(2 ** max(count_bits, min(count_bits + _MARK_BITS, _MOST_BITS)), np.bool_)
-        for block in blocks(len(hashes)):
-            key = hashes[block] & mask
-            np.add.at(count, _slot(key, len(count)), np.uint32(1))  # of the table's own type: 30 times faster
-            gained[_slot(key[~known[block]], len(gained))] = True
-        shaken = np.zeros(len(count), np.bool_)
-        for block in blocks(len(lost)):
-            slot = _slot(lost[block] & mask, len(count))
-            np.add.at(count, slot, np.uint32(1))
-            shaken[slot] = True
-        crowded = count > WINDOW + 1
-        return cls(mask, gained, crowded, shaken & crowded)
-
-    def roomy(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        """(h,) whose runs are cut by no window, now or before: each is compared with all others of its run."""
-        return np.asarray(~self.crowded[_slot(hashes & self.mask, len(self.crowded))])
-
-    def to_search(self, hashes: Hashes) -> Iterator[npt.NDArray[np.int64]]:
-        """Positions of all hashes of the runs that something new may be found in, ascending, block by block."""
-        for block in blocks(len(hashes)):
-            key = hashes[block] & self.mask
-            found = self.gained[_slot(key, len(self.gained))] | self.crowded[_slot(key, len(self.crowded))]
-            yield np.flatnonzero(found) + block.start
-
-    def in_doubt(self, hashes: Hashes) -> Iterator[npt.NDArray[np.int64]]:
-        """Positions of the hashes that may be compared with old ones with which they were not compared before."""
-        for block in blocks(len(hashes) if self.shaken.any() else 0):
-            yield np.flatnonzero(self.shaken[_slot(hashes[block] & self.mask, len(self.shaken))]) + block.start
-
-
-def _slot(key: Hashes, slots: int) -> npt.NDArray[np.int64]:
-    """The slot of each key, of a power of two of them."""
-    return (key * _SPREAD >> np.uint64(BITS + 1 - slots.bit_length())).view(np.int64)

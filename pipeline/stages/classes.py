@@ -75,7 +75,7 @@ class ClassOrder:
         """The rows of one class in this order."""
         return slice(int(self.starts[class_index]), int(self.starts[class_index + 1]))
 
-    @property
+    @cached_property
     def runs(self) -> list[slice]:
         """The rows of each of the `stretches` of classes: those of a part of every table of evidence."""
         starts = self.starts.tolist()

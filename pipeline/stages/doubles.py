@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence.duplicates import DuplicateSettings
-from pipeline.evidence.hashes import Pairs, block_choices, near_pairs, pairs_of
+from pipeline.evidence.hash_runs import BesideNew, Bucket
+from pipeline.evidence.hashes import Pairs, block_choices, pairs_of
 from pipeline.evidence.same_picture import same_picture
 from pipeline.stages.distinct_pictures import Pictures, ToCompare
 from pipeline.stages.earlier_doubles import Before, Compared
@@ -106,24 +107,33 @@ def _candidates(
 
 def _tasks(
     hashes: npt.NDArray[np.uint64], masks: list[np.uint64], before: Before | None
-) -> Iterator[tuple[np.uint64, npt.NDArray[np.int64]]]:
-    """Each mask with positions in buckets; those whose hashes agree in the mask's bits share one."""
+) -> Iterator[Bucket | BesideNew]:
+    """What is to be searched by each mask."""
     for mask in masks:
-        rows = None if before is None else before.to_search(hashes, mask)
-        key = scratch_array(hashes.shape if rows is None else rows.shape, np.uint64)
-        for block in blocks(len(key)):
-            key[block] = hashes[block if rows is None else rows[block]] & mask
-        for own in in_buckets(key):
-            yield mask, own if rows is None else rows[own]
+        runs = None if before is None else before.to_search(hashes, mask)
+        if runs is None:
+            yield from _buckets(hashes, mask)
+        else:
+            yield from runs.beside_new(hashes)
+            crowds = Spill()
+            for rows in runs.in_crowds():
+                crowds.add(rows)
+            yield from _buckets(hashes, mask, crowds.array())
 
 
-def _near(
-    hashes: npt.NDArray[np.uint64], distance: int, task: tuple[np.uint64, npt.NDArray[np.int64]]
-) -> npt.NDArray[np.int64]:
-    """The near pairs of a bucket, each told as one number."""
-    mask, own = task
-    pairs = own[near_pairs(hashes[own], mask, distance)]
-    return pairs[:, 0] * len(hashes) + pairs[:, 1]
+def _buckets(
+    hashes: npt.NDArray[np.uint64], mask: np.uint64, rows: npt.NDArray[np.int64] | None = None
+) -> Iterator[Bucket]:
+    """All hashes, or those at some positions, in buckets; those that agree in the mask's bits share one."""
+    key = scratch_array(hashes.shape if rows is None else rows.shape, np.uint64)
+    for block in blocks(len(key)):
+        key[block] = hashes[block if rows is None else rows[block]] & mask
+    for own in in_buckets(key):
+        yield Bucket(mask, own if rows is None else rows[own])
+
+
+def _near(hashes: npt.NDArray[np.uint64], distance: int, task: Bucket | BesideNew) -> npt.NDArray[np.int64]:
+    return task.near(hashes, distance)
 
 
 def _confirmed(pixels: ArrayShards, tolerance: float, asked: ToCompare) -> npt.NDArray[np.bool_]:

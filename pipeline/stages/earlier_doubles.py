@@ -6,13 +6,14 @@ compared now, unless what lay between two hashes has gone, and a window reaches 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.evidence.duplicates import DuplicateSettings
-from pipeline.evidence.hashes import Hashes, Pairs, Runs, block_choices, numbers_of, pairs_of
+from pipeline.evidence.hash_runs import Runs
+from pipeline.evidence.hashes import Hashes, Pairs, block_choices, numbers_of, pairs_of
 from pipeline.stages.distinct_pictures import Pictures
 from pipeline.storage.arrays import blocks, open_array, scratch_array
 from pipeline.storage.artifacts import Artifact, Store, inputs_of
@@ -20,6 +21,8 @@ from pipeline.storage.buckets import Spill, in_buckets
 from pipeline.storage.draft import Facts
 from pipeline.storage.pieces import finished_shards, latest
 from pipeline.storage.tables import iterate_table
+
+MOST_NEW: Final = 2**23  # pictures: about 300 MB are held of so many; where there are more, all are searched again
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Before:
         self._number = np.unique(numbers_of(same, len(hashes)))
         self._ends = hashes[pairs_of(self._number, len(hashes))]
         self._stands = np.zeros(len(self._number), np.bool_)
-        self._known, self._lost = known, lost
+        self._new, self._lost = _others(known) if lost is not None else np.zeros(0, np.int64), lost
         self._sure = scratch_array(known.shape, np.bool_)  # known, and in no place where old ones may be news
         for block in blocks(len(known) if lost is not None else 0):
             self._sure[block] = known[block]
@@ -87,24 +90,23 @@ class Before:
     def of(cls, earlier: Compared, pictures: Pictures, alike: bool) -> Self:
         """Place it among the pictures that there are now; `alike` says whether these are searched by the same masks."""
         known = _held(pictures, earlier.crawls)
-        lost = None if earlier.gone is None or not alike else _lost(pictures, known, earlier.gone)
+        few = sum(int(np.count_nonzero(~known[block])) for block in blocks(len(known))) <= MOST_NEW
+        lost = None if earlier.gone is None or not alike or not few else _lost(pictures, known, earlier.gone)
         names, ends = np.unique(earlier.same, return_inverse=True)
         place = _places(pictures.name, known, names)[ends.reshape(-1, 2)]
         return cls(place[(place >= 0).all(axis=1)], pictures.hashes, known, lost)
 
-    def to_search(self, hashes: Hashes, mask: np.uint64) -> npt.NDArray[np.int64] | None:
-        """Positions, on the disk, of all hashes of the runs to be searched; None for all hashes."""
+    def to_search(self, hashes: Hashes, mask: np.uint64) -> Runs | None:
+        """The runs in which anything may be found; None for all."""
         if self._lost is None:
             return None
-        runs, found = Runs.of(hashes, mask, self._known, self._lost), Spill()
         left = np.flatnonzero(~self._stands)
         left = left[(self._ends[left, 0] ^ self._ends[left, 1]) & mask == 0]
+        runs = Runs.of(hashes, mask, self._new, self._lost, self._ends[left, 0])
         self._stands[left] = runs.roomy(self._ends[left, 0])  # where it was, and would be, compared
-        for doubtful in runs.in_doubt(hashes):
+        for doubtful in runs.in_doubt():
             self._sure[doubtful] = False
-        for rows in runs.to_search(hashes):
-            found.add(rows)
-        return found.array()
+        return runs
 
     def standing(self) -> npt.NDArray[np.int64]:
         """The numbers of pairs that are one picture though they have not been among those searched."""
@@ -126,6 +128,13 @@ def _held(pictures: Pictures, crawls: frozenset[int]) -> npt.NDArray[np.bool_]:
     for block in blocks(len(held)):
         held[block] = own[np.searchsorted(offsets, pictures.shard[block], side="right") - 1]
     return held
+
+
+def _others(known: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Positions of all that are not known."""
+    return np.concatenate(
+        [np.zeros(0, np.int64), *(np.flatnonzero(~known[block]) + block.start for block in blocks(len(known)))]
+    )
 
 
 def _lost(pictures: Pictures, known: npt.NDArray[np.bool_], gone: Hashes) -> Hashes:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evidence import hashes as module
-from pipeline.evidence.hashes import Runs, block_choices, distinct_pairs, near_pairs
+from pipeline.evidence.hashes import block_choices, distinct_pairs, near_pairs
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -76,29 +76,3 @@ def test_nothing_to_compare(hashes: list[int]) -> None:
 def test_a_distance_that_cannot_be_searched_is_refused() -> None:
     with pytest.raises(ValueError, match=r"distance must be in \[0, 16\], not 17"):
         block_choices(10, 17)
-
-
-def test_what_is_searched_again_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WINDOW", 2)
-    mask = np.uint64(0xF0)
-    hashes = np.array([0x10, 0x11, 0x20, 0x21, 0x22, 0x23, 0x30, 0x31, 0x32, 0x40, 0x41], np.uint64)
-    known = hashes != 0x41
-    runs = Runs.of(hashes, mask, known, np.array([0x14, 0x35], np.uint64))
-    # Runs 1 and 3 lost a hash: 3 was longer than a window and one more, so 0x30 and 0x32 may be near each other now.
-    assert hashes[~runs.roomy(hashes)].tolist() == [0x20, 0x21, 0x22, 0x23, 0x30, 0x31, 0x32]
-    assert hashes[np.concatenate(list(runs.to_search(hashes)))].tolist() == hashes[2:].tolist()
-    assert hashes[np.concatenate(list(runs.in_doubt(hashes)))].tolist() == [0x30, 0x31, 0x32]
-
-
-@given(seed=st.integers(0, 2**32), count_bits=st.sampled_from([1, 10]))
-@settings(max_examples=30, deadline=None)
-def test_runs_are_searched_whole_or_not_at_all(seed: int, count_bits: int) -> None:
-    rng = np.random.default_rng(seed)
-    hashes = family(rng, 20, 5)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "_COUNT_BITS", count_bits)
-        for mask in block_choices(len(hashes), 6):
-            known = rng.random(len(hashes)) < 0.9
-            (searched,) = Runs.of(hashes, mask, known, hashes[:0]).to_search(hashes)
-            assert set(np.flatnonzero(~known)) <= set(searched)
-            assert not set(hashes[searched] & mask) & set(np.delete(hashes, searched) & mask)

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.evidence import hashes
+from pipeline.evidence import hash_runs, hashes
 from pipeline.evidence.duplicates import DuplicateSettings
-from pipeline.evidence.hashes import near_pairs
+from pipeline.evidence.hash_runs import BesideNew, Bucket
 from pipeline.stages import doubles, earlier_doubles
 from pipeline.stages.distinct_pictures import Pictures
 from pipeline.stages.doubles import same_pictures
@@ -101,7 +101,7 @@ def test_what_was_compared_before_changes_nothing(
     masks: str,
     sizes: tuple[int, int, int, int],
 ) -> None:
-    window, count_bits, block_rows, chunk = sizes
+    window, slot_bits, block_rows, chunk = sizes
     choices, few = hashes.block_choices, {"few": 10**3, "many": -1}.get(masks, len(world.pictures(before).name))
 
     def chosen(images: int, distance: int) -> list[np.uint64]:
@@ -110,7 +110,7 @@ def test_what_was_compared_before_changes_nothing(
     with ExitStack() as stack:
         for module, name, value in (
             (hashes, "WINDOW", window),
-            (hashes, "_COUNT_BITS", count_bits),
+            (hash_runs, "_SLOT_BITS", slot_bits),
             (arrays, "BLOCK_ROWS", block_rows),
             (doubles, "CHUNK_PAIRS", chunk),
             (doubles, "block_choices", chosen),
@@ -163,11 +163,11 @@ def test_a_few_new_hashes_cost_a_few_searches(monkeypatch: pytest.MonkeyPatch) -
     world = World(family, np.ones((2000, 2000), np.bool_), crawls)
     searched: list[int] = []
 
-    def counting(own: npt.NDArray[np.uint64], mask: np.uint64, distance: int) -> npt.NDArray[np.int64]:
-        searched.append(len(own))
-        return near_pairs(own, mask, distance)
+    def counting(own: npt.NDArray[np.uint64], distance: int, task: Bucket | BesideNew) -> npt.NDArray[np.int64]:
+        searched.append(len(task.rows))
+        return task.near(own, distance)
 
-    monkeypatch.setattr(doubles, "near_pairs", counting)
+    monkeypatch.setattr(doubles, "_near", counting)
     whole, all_searched = world.found([0, 1]), sum(searched)
     compared = world.compared([0], [0, 1])
     searched.clear()
