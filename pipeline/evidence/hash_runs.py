@@ -22,7 +22,7 @@ Integers = npt.NDArray[np.int64]
 _IN_SLOT: Final = 16  # hashes in a slot where runs are counted, on average at most: far fewer than WINDOW
 _SLOT_BITS: Final = 10  # of the number of such a slot, at least
 _SPARE_BITS: Final = 4  # more has it, so that few runs share a slot
-_MOST_BITS: Final = 24  # but no more than these, unless counting takes as many: 64 MB
+_MOST_BITS: Final = 24  # but no more than these, unless counting takes as many: 16 MB
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Runs:
     """
 
     mask: np.uint64
-    number: npt.NDArray[np.int32]  # (slots,) of each marked slot among the m marked ones; without meaning for others
+    sieve: Sieve  # whose m marked slots are numbered
     held: Integers  # (r, 2) position of each hash in a marked slot, ascending, and that slot's number; on the disk
     new: Integers  # (f,) positions of all new hashes, slot after slot
     starts: Integers  # (m + 1,) where those of each slot begin
@@ -89,36 +89,32 @@ class Runs:
             lost: (l,) those that were there before and are none of the others now, on the disk.
             doubtful: (d,) those whose runs are of interest though nothing may have come to them or gone.
         """
-        marked = np.zeros(_slots(len(hashes), mask), np.bool_)
-        slot = slot_of(hashes[new] & mask, len(marked))
-        marked[slot] = True
+        keys, marked = hashes[new] & mask, np.zeros(_slots(len(hashes), mask), np.bool_)
+        marked[slot_of(keys, len(marked))] = True
         marked[slot_of(doubtful & mask, len(marked))] = True
         for block in blocks(len(lost)):
             marked[slot_of(lost[block] & mask, len(marked))] = True
-        number = np.cumsum(marked, dtype=np.int32) - np.int32(1)
-        slots, by_slot = int(number[-1]) + 1, np.argsort(number[slot])
-        starts = np.concatenate([[0], np.cumsum(np.bincount(number[slot], minlength=slots))])
-        held, count = _held(hashes, mask, Sieve.of(marked), number)
-        shaken = np.zeros(slots, np.bool_)
+        sieve = Sieve.of(marked)
+        held, count = _held(hashes, mask, sieve)
+        shaken = np.zeros(sieve.count, np.bool_)
         for block in blocks(len(lost)):
-            place = number[slot_of(lost[block] & mask, len(marked))]
+            place = sieve.number(lost[block] & mask)
             np.add.at(count, place, np.uint32(1))
             shaken[place] = True
-        crowded = windows_cut(count)
-        return cls(mask, number, held, new[by_slot], starts, crowded, shaken & crowded)
+        crowded, place = windows_cut(count), sieve.number(keys)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=sieve.count))])
+        return cls(mask, sieve, held, new[np.argsort(place)], starts, crowded, shaken & crowded)
 
     def roomy(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
         """Which hashes, in marked slots, are in runs that no window cuts, now or before: all near pairs are found."""
-        return np.asarray(~self.crowded[self.number[slot_of(hashes & self.mask, len(self.number))]])
+        return np.asarray(~self.crowded[self.sieve.number(hashes & self.mask)])
 
     def beside_new(self, hashes: Hashes) -> Iterator[BesideNew]:
         """What is to be compared with new hashes, outside of crowded slots, block by block."""
-        told = hashes[self.new]
+        told, wanted = hashes[self.new], (np.diff(self.starts) > 0) & ~self.crowded
         for block in blocks(len(self.held)):
-            rows, place = self.held[block].T
-            own = np.flatnonzero((self.starts[place] < self.starts[place + 1]) & ~self.crowded[place])
-            slot = place[own]
-            yield BesideNew(self.mask, self.new, told, rows[own], self.starts[slot], self.starts[slot + 1])
+            own = self.held[block][wanted[self.held[block, 1]]]
+            yield BesideNew(self.mask, self.new, told, own[:, 0], self.starts[own[:, 1]], self.starts[own[:, 1] + 1])
 
     def in_crowds(self) -> Iterator[Integers]:
         """Positions of all hashes of the runs to be searched as a whole, ascending, block by block."""
@@ -141,15 +137,13 @@ def _slots(hashes: int, mask: np.uint64) -> int:
     return int(2 ** min(most, int(mask).bit_count() + 1))
 
 
-def _held(
-    hashes: Hashes, mask: np.uint64, sieve: Sieve, number: npt.NDArray[np.int32]
-) -> tuple[Integers, npt.NDArray[np.uint32]]:
+def _held(hashes: Hashes, mask: np.uint64, sieve: Sieve) -> tuple[Integers, npt.NDArray[np.uint32]]:
     """Positions of all hashes in marked slots, with these slots' numbers, on the disk; and how many each slot has."""
-    found, count = Spill((2,)), np.zeros(int(number[-1]) + 1, np.uint32)
+    found, count = Spill((2,)), np.zeros(sieve.count, np.uint32)
     for block in blocks(len(hashes)):
         key = hashes[block] & mask
         own = sieve.passed(key)
-        place = number[slot_of(key[own], len(number))]
+        place = sieve.number(key[own])
         np.add.at(count, place, np.uint32(1))  # of the table's own type: 30 times faster
         found.add(np.stack([own + block.start, place], axis=1))
     return found.array(), count

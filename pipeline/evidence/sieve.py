@@ -25,13 +25,18 @@ def slot_of(key: Keys, slots: int) -> npt.NDArray[np.int64]:
 class Sieve:
     """Slots of keys, of which some are marked."""
 
-    slots: int  # a power of two, at least 8
-    marked: npt.NDArray[np.uint8]  # (slots / 8,) a bit for each, the lowest first
+    slots: int  # a power of two
+    marked: npt.NDArray[np.uint8]  # a bit for each slot, the lowest of each byte first; whole words of 64
+    before: npt.NDArray[np.int64]  # how many are marked before each word; at last, how many at all
 
     @classmethod
     def of(cls, marked: npt.NDArray[np.bool_]) -> Self:
         """Let through what lies in the marked of (slots,) slots."""
-        return cls(len(marked), np.packbits(marked, bitorder="little"))
+        bits = np.packbits(marked, bitorder="little")
+        bits = np.concatenate([bits, np.zeros(-len(bits) % 8, np.uint8)])
+        return cls(
+            len(marked), bits, np.concatenate([[0], np.cumsum(np.bitwise_count(bits.view("<u8")), dtype=np.int64)])
+        )
 
     @classmethod
     def for_keys(cls, keys: Keys) -> Self:
@@ -39,6 +44,17 @@ class Sieve:
         marked = np.zeros(2 ** min(max(len(keys).bit_length() + _SPARE_BITS, 3), _MOST_BITS), np.bool_)
         marked[slot_of(keys, len(marked))] = True
         return cls.of(marked)
+
+    @property
+    def count(self) -> int:
+        """Of marked slots."""
+        return int(self.before[-1])
+
+    def number(self, key: Keys) -> npt.NDArray[np.int64]:
+        """Of each key in a marked slot, the number of that slot among these."""
+        slot = slot_of(key, self.slots)
+        word, bit = slot >> 6, np.uint64(1) << (slot & 63).view(np.uint64)
+        return np.asarray(self.before[word] + np.bitwise_count(self.marked.view("<u8")[word] & (bit - np.uint64(1))))
 
     def passed(self, key: Keys) -> npt.NDArray[np.int64]:
         """Positions, ascending, of all keys in marked slots."""

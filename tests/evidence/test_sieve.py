@@ -15,6 +15,10 @@ def test_what_passes_shares_a_slot_with_what_was_asked_for(wanted: np.ndarray, o
     slots = set(slot_of(wanted, sieve.slots).tolist())
     expected = [at for at, slot in enumerate(slot_of(keys, sieve.slots).tolist()) if slot in slots]
     assert sieve.passed(keys).tolist() == expected
+    assert sieve.count == len(slots)
+    assert sieve.number(wanted).tolist() == [
+        sorted(slots).index(slot) for slot in slot_of(wanted, sieve.slots).tolist()
+    ]
 
 
 def test_few_others_pass() -> None:

@@ -276,6 +276,21 @@ def test_a_new_crawl_compares_its_own_pictures_and_equals_a_rebuild(
     assert looked == [2]  # other rules: all is looked at again
 
 
+def test_parts_that_nothing_changed_in_are_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three classes, a part each: the second gains an image, the third a double in it, the first nothing."""
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 2)
+    old = [Shot(10 * k + i, k, 10 * k + i, cut(scene(10 * k + i))) for k in range(3) for i in range(2)]
+    store, rebuilt = Store(tmp_path / "grown"), Store(tmp_path / "rebuilt")
+    for one in (store, rebuilt):
+        add(one, "a", old)
+        add(one, "b", [Shot(40, 1, 20, cut(scene(20)))])
+    before = make_duplicates(store, ["a"], DuplicateSettings(), workers=1)
+    made = make_duplicates(store, ["a", "b"], DuplicateSettings(), workers=1)
+    files = [[path.stat().st_ino for path in part_paths(one.table("evidence"))] for one in (before, made)]
+    assert [then == now for then, now in zip(*files, strict=True)] == [True, False, False]
+    assert parts_of(made) == parts_of(make_duplicates(rebuilt, ["a", "b"], DuplicateSettings(), workers=1))
+
+
 @pytest.mark.parametrize("forgotten", [False, True])
 def test_a_crawl_that_changed_gives_what_a_rebuild_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgotten: bool
