@@ -233,7 +233,7 @@ def evidence_fused(context: dg.AssetExecutionContext, store: StoreResource, prog
         verified = Verified.read(opened.current("settled"))
         return make_fused(opened, crawls, evidence_wanted(store.settings()), settings, verified, **more)
 
-    return _gather(context, store, progress, make, stands=False)
+    return _gather(context, store, progress, make)
 
 
 @dg.asset(

@@ -58,7 +58,7 @@ def run(folder: str, stage: str, *crawls: str, fitted_on: Sequence[str] = ()) ->
         "confusion": lambda: make_confusion(store, crawls, ConfusionSettings(), workers=WORKERS),
         "keyword": lambda: make_keyword(store, crawls, KeywordSettings(), **stands),
         "semantic": lambda: make_semantic(store, crawls, SemanticSettings(), **stands),
-        "fused": lambda: make_fused(store, crawls, made(), FusionSettings(), workers=WORKERS),
+        "fused": lambda: make_fused(store, crawls, made(), FusionSettings(), **stands),
         "evidence": lambda: make_evidence(store, crawls, made(), workers=WORKERS),
     }
     makers[stage]()

@@ -91,6 +91,7 @@ class Mixture:
     query_share: Floats  # (Q,) of the query's results that are right, (0, 1)
     class_share: Floats  # (C,)
     share: float  # of all
+    strength: float  # images by which a query's share is drawn to that of its class
     rounds: int  # that it took
     moved: float  # largest change of a query's share in the last one
 
@@ -179,9 +180,12 @@ def _maximise(seen: Seen, every: _Counts, right: _Counts, settings: FusionSettin
     ratio = np.concatenate([ratio, np.zeros((*ratio.shape[:2], 1))], axis=2)
     share = float((right.query.sum() + 1) / (every.query.sum() + 2))
     of_class = partial(_per_class, seen)
-    class_share = _shares(of_class(right.query), of_class(every.query), np.full(seen.classes, share))
-    query_share = _shares(right.query, every.query, class_share[seen.class_of], settings.alike)
-    return Mixture(ratio, query_share, class_share, share, 0, np.inf)
+    of_right, of_every, common = of_class(right.query), of_class(every.query), np.full(seen.classes, share)
+    class_share = drawn_shares(of_right, of_every, common, _strength(of_right, of_every, common))
+    towards = class_share[seen.class_of]
+    strength = _strength(right.query, every.query, towards)
+    query_share = drawn_shares(right.query, every.query, towards, strength, settings.alike)
+    return Mixture(ratio, query_share, class_share, share, strength, 0, np.inf)
 
 
 def _per_class(seen: Seen, of_query: Floats) -> Floats:
@@ -195,16 +199,15 @@ def _distributions(counts: Floats, strength: float) -> Floats:
     return np.asarray(drawn / drawn.sum(axis=2, keepdims=True))
 
 
-def _shares(right: Floats, every: Floats, towards: Floats, alike: float = 0.0) -> Floats:
-    """Shares of groups, drawn `towards` a common one by as many images as the groups turn out to have in common.
+def _strength(right: Floats, every: Floats, towards: Floats) -> float:
+    """Images by which groups' shares are drawn to the common ones: by as much as the groups turn out alike.
 
-    The strength is that of a beta distribution, from the moments of the groups' shares (Kleinman, 1973).
+    That of a beta distribution, from the moments of the groups' shares (Kleinman, 1973).
 
     Args:
         right: (g,) images that are right.
         every: (g,) images.
         towards: (g,) the common shares.
-        alike: correlation of two images of one group beyond their being right or wrong.
     """
     several = every > 1
     mean = np.divide(right, every, out=np.zeros(len(every)), where=several)
@@ -212,7 +215,19 @@ def _shares(right: Floats, every: Floats, towards: Floats, alike: float = 0.0) -
     beyond = ((mean - towards)[several] ** 2 - spread / every[several]).sum()
     possible = (spread * (1 - 1 / every[several])).sum()
     apart = beyond / possible if possible > 0 else 0.0  # correlation of two images of one group: how groups differ
-    strength = float(np.clip(1 / apart - 1 if apart > 0 else np.inf, *STRENGTH))
+    return float(np.clip(1 / apart - 1 if apart > 0 else np.inf, *STRENGTH))
+
+
+def drawn_shares(right: Floats, every: Floats, towards: Floats, strength: float, alike: float = 0.0) -> Floats:
+    """(g,) shares of groups, drawn `towards` the common ones.
+
+    Args:
+        right: (g,) images that are right.
+        every: (g,) images.
+        towards: (g,) the common shares.
+        strength: images that the common share counts as.
+        alike: correlation of two images of one group beyond their being right or wrong.
+    """
     counted = 1 / (1 + alike * np.maximum(every - 1, 0))
     return np.clip((right * counted + strength * towards) / (every * counted + strength), LEAST, 1 - LEAST)
 

@@ -7,7 +7,7 @@ without any verdict the result is that of the mixture. Most of what a few verdic
 is as a whole: those are the last two terms, one offset for each (a mixed-effects logistic regression, by its mode).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,20 @@ def correct(mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], right
         return float(unlikely + away @ away / 2), np.concatenate(own) + away
 
     return unpacked(minimize(loss, prior, jac=True, method="L-BFGS-B", options={"maxiter": 1000}).x)
+
+
+def correct_alone(
+    mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]
+) -> Correction:
+    """As `correct`, whatever other queries and classes there are: those without a verdict play no part in the last bit."""
+    query, own = np.unique(seen.query, return_inverse=True)
+    label, of = np.unique(seen.class_of[query], return_inverse=True)
+    few = replace(mixture, ratio=mixture.ratio[:, label], query_share=mixture.query_share[query])
+    among = replace(seen, query=own.astype(np.int32), class_of=of.astype(np.int32), classes=len(label))
+    found = correct(few, among, scores, right)
+    offsets, of_class = np.zeros(len(seen.class_of)), np.zeros(seen.classes)
+    offsets[query], of_class[label] = found.query, found.group
+    return Correction(found.slopes, offsets, of_class)
 
 
 def held_out(

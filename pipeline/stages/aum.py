@@ -16,7 +16,7 @@ from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.tables import part_path, read_table, write_table
 
 STAGE = "evidence-aum"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 def make_aum(
@@ -50,7 +50,8 @@ def make_aum(
         tasks = [(k, task) for k, task in enumerate(stretches(order.sizes)) if draft.finished(k) is None]
         for rows in map_shards(partial(_write, draft, order, logs), tasks, workers):
             on_progress(rows)
-        return {"images": len(order), "models": [model.partition for model in models]}
+        told = {"models": [model.partition for model in models], "made_of": [model.identity for model in models]}
+        return {"images": len(order), **told}
 
     wanted = identity(STAGE, CODE_VERSION, {}, inputs_of([*listings, *images, *models]))
     return store.make(STAGE, WHOLE, wanted, build)

@@ -1,23 +1,22 @@
-"""What fusion reads: tables of evidence a stretch of classes at a time, the images' queries, and people's verdicts."""
+"""What fusion reads: tables of evidence a stretch of classes at a time, and people's verdicts."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.evidence.fusion_classes import NAMED, NO_CLASS
+from pipeline.evidence.fusion_classes import NO_CLASS
 from pipeline.evidence.fusion_views import SOURCES, margins
-from pipeline.stages.classes import ClassOrder, read_stretch, stretches
+from pipeline.stages.classes import ClassOrder, read_stretch
 from pipeline.stages.settled import rows_of
 from pipeline.storage.artifacts import Artifact
-from pipeline.storage.tables import iterate_table, read_table
+from pipeline.storage.parts import part_records
+from pipeline.storage.tables import read_table
 
-NO_QUERY: Final = np.iinfo(np.int32).max  # where the listing names no query
 Task = tuple[int, slice]  # number and rows of a stretch of classes
 
 
@@ -84,16 +83,30 @@ class Tables:
     @property
     def tasks(self) -> list[Task]:
         """Number and rows of each stretch."""
-        starts = self.order.starts
-        found = stretches(self.order.sizes)
-        return [(k, slice(int(starts[c.start]), int(starts[c.stop]))) for k, c in enumerate(found)]
+        return list(enumerate(self.order.runs))
 
-    def columns(self, task: Task) -> dict[str, npt.NDArray[Any]]:
-        """What the sources say of a stretch; NaN for a null."""
+    @property
+    def parts(self) -> list[list[str]]:
+        """What stands for the parts that are read of each stretch.
+
+        Raises:
+            ValueError: a table was made of other images.
+        """
+        found: list[list[str]] = [[] for _ in self.order.runs]
+        for artifact in (*self.tables.values(), self.duplicates):
+            records = part_records(artifact, ("evidence",))
+            if len(records) != len(found):
+                raise ValueError(f"{artifact.stage} was made of other images than the crawls hold now: make it again")
+            for own, record in zip(found, records, strict=True):
+                own.append(record["evidence"]["sha256"])
+        return found
+
+    def columns(self, task: Task, also: Mapping[str, tuple[str, ...]] | None = None) -> dict[str, npt.NDArray[Any]]:
+        """What the sources say of a stretch, in the columns of SOURCES and some others; NaN for a null."""
         number, rows = task
         found: dict[str, npt.NDArray[Any]] = {"class_index": self.order.class_index[rows]}
         for name, artifact in self.tables.items():
-            wanted = tuple(dict.fromkeys((*SOURCES[name].columns, *NAMED.get(name, ()))))
+            wanted = tuple(dict.fromkeys((*SOURCES[name].columns, *(also or {}).get(name, ()))))
             table = read_stretch(artifact, number, self.order, rows, wanted)
             found |= {column: _floats(table[column]) for column in wanted}
         return found
@@ -101,6 +114,17 @@ class Tables:
     def margins(self, task: Task) -> npt.NDArray[np.float32]:
         """(rows, sources) what each says of a stretch."""
         return margins(self.columns(task), self.sources)
+
+    def of_rows(
+        self, rows: npt.NDArray[np.int64], read: Callable[[Task], npt.NDArray[Any]], empty: tuple[int, ...]
+    ) -> npt.NDArray[Any]:
+        """What `read` has of some rows, ascending; only the stretches that hold one are read."""
+        found = []
+        for task in self.tasks:
+            first, last = np.searchsorted(rows, (task[1].start, task[1].stop))
+            if last > first:
+                found.append(read(task)[rows[first:last] - task[1].start])
+        return np.concatenate(found) if found else np.empty(empty)
 
     def groups(self, task: Task) -> npt.NDArray[np.int64]:
         """(rows,) duplicate groups of a stretch."""
@@ -114,37 +138,6 @@ class Tables:
 
     def _doubles(self, number: int, rows: slice, column: str) -> npt.NDArray[Any]:
         return np.asarray(read_stretch(self.duplicates, number, self.order, rows, (column,))[column].to_numpy())
-
-
-@dataclass(frozen=True)
-class Queries:
-    """The query that found each image; a query that serves several classes is one for each of them."""
-
-    of: npt.NDArray[np.int32]  # (t,) position among the Q
-    class_of: npt.NDArray[np.int32]  # (Q,)
-    crawl: npt.NDArray[np.int32]  # (Q,) position among the crawls
-    query_id: npt.NDArray[np.int32]  # (Q,) NO_QUERY for the images that none is told of
-
-    @classmethod
-    def read(cls, listings: Sequence[Artifact], order: ClassOrder) -> Self:
-        """The queries of the images of an order; `listings` are its crawls'."""
-        t, listed = len(order), len(order.population.image_id)
-        crawl, query = np.empty(listed, np.int32), np.empty(listed, np.int32)
-        start = 0
-        for number, listing in enumerate(listings):
-            for batch in iterate_table(listing.table("listing"), ("query_id",)):
-                rows = slice(start, start + batch.num_rows)
-                crawl[rows], query[rows] = number, pc.fill_null(batch["query_id"], NO_QUERY).to_numpy()
-                start = rows.stop
-        crawl, query = crawl[order.members], query[order.members]
-        keys = (query, crawl, order.class_index)
-        by = np.lexsort(keys)
-        fresh = np.ones(t, np.bool_)
-        fresh[1:] = np.any([np.diff(key[by]) != 0 for key in keys], axis=0)
-        of = np.empty(t, np.int32)
-        of[by] = np.cumsum(fresh) - 1
-        first = by[fresh]
-        return cls(of, order.class_index[first], crawl[first], query[first])
 
 
 def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:

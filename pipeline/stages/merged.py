@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from pipeline.engine import Workers, map_shards
 from pipeline.stages.classes import ClassOrder
-from pipeline.stages.standing import FITTED_ON, Standing
+from pipeline.stages.standing import FITTED, FITTED_ON, Standing
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts, Records
 from pipeline.storage.parts import link_parts, part_records
 from pipeline.storage.tables import RowReader, count_rows, part_path, write_table
 
-CODE_VERSION: Final = "2"
+CODE_VERSION: Final = "3"
 Finish = Callable[[Draft, int, ClassOrder], Facts]  # writes what else there is as shards from a number on; tells facts
 
 
@@ -44,7 +44,7 @@ def make_merged(
         workers: threads, or a cluster; each holds a stretch of classes.
 
     Returns:
-        The tables; among the facts, `fitted_on` names the fitted crawls.
+        The tables; among the facts, `fitted_on` names the fitted crawls, `fitted` is the identity of the first part.
 
     Raises:
         ValueError: a table was made of other images than the crawls hold now.
@@ -64,7 +64,8 @@ def make_merged(
         held = {name: [RowReader(part.table(name)) for part in parts] for name in tables}
         for _ in map_shards(partial(_write, draft, merging, held, tables), left, workers):
             pass
-        return finish(draft, len(merging.counts), order) | {FITTED_ON: list(standing.fitted)}
+        told = {FITTED_ON: list(standing.fitted), FITTED: parts[0].identity}
+        return finish(draft, len(merging.counts), order) | told
 
     stage = parts[0].stage
     wanted = identity(stage, f"merged {CODE_VERSION}", {}, inputs_of([*listings, *images, *parts]))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pipeline.policy.policy import Policy
 from pipeline.policy.review import Candidates, Images, ReviewSettings, candidates, choose
 from pipeline.stages.classes import ClassOrder, read_stretch, stretches
-from pipeline.stages.fusion_tables import Queries
+from pipeline.stages.fusion_queries import Queries
 from pipeline.stages.review_files import ReviewHead, class_options, publish_review, review_table
 from pipeline.stages.settled import Settled
 from pipeline.storage.arrays import Array, ArrayShards, scratch_array

@@ -21,7 +21,8 @@ from pipeline.storage.tables import iterate_table
 Columns = Mapping[str, npt.NDArray[np.int64]]
 Integers = npt.NDArray[np.int64]
 FITTED_ON = "fitted_on"  # among the facts of what is put together: the names of the fitted crawls
-FITTED = "fitted"  # among the facts of `evidence-duplicates`: the identity of that of the fitted crawls alone
+#: among the facts of what is put together, and of `evidence-duplicates`: identity of that of the fitted crawls alone
+FITTED = "fitted"
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,27 @@ class Standing:
             return None
         return cls(store, tuple(crawls), fitted)
 
+    def alone(self, stage: str) -> Artifact:
+        """What a stage made of the fitted crawls alone, when it made what is current.
+
+        Raises:
+            NotMadeError: it has not been made.
+        """
+        told = self.store.current(stage).facts.get(FITTED, "none")
+        found = self.store.find(stage, WHOLE, told)
+        if found is None:
+            raise NotMadeError(
+                f"{stage} of the crawls that evidence.fitted_on names has not been made alone yet: run `winnow run`"
+            )
+        return found
+
     def duplicates(self) -> Artifact:
         """`evidence-duplicates` of the fitted crawls alone.
 
         Raises:
             NotMadeError: it has not been made.
         """
-        told = self.store.current("evidence-duplicates").facts.get(FITTED, "none")
-        found = self.store.find("evidence-duplicates", WHOLE, told)
-        if found is None:
-            raise NotMadeError(
-                "the doubles of the crawls that evidence.fitted_on names have not been found yet: run `winnow run`"
-            )
-        return found
+        return self.alone("evidence-duplicates")
 
     def groups(self, order: ClassOrder) -> Integers:
         """(n,) duplicate groups of some training images of later crawls, as the fitted crawls alone number them.

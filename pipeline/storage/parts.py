@@ -35,10 +35,10 @@ class _Shard(NamedTuple):
 class EarlierParts:
     """The shards that the latest artifacts of a stage hold, by key; threads may ask at once."""
 
-    def __init__(self, store: Store, stage: str, partition: str = WHOLE) -> None:
-        """Learn which there are; shards without a key are none of them."""
+    def __init__(self, store: Store, stage: str, partition: str = WHOLE, also: Sequence[Artifact] = ()) -> None:
+        """Learn which there are, in `also` as well; shards without a key are none of them."""
         self._shards: dict[str, _Shard] = {}
-        for artifact in latest(store, stage, partition):
+        for artifact in (*latest(store, stage, partition), *also):
             for number, records, facts in Draft(artifact.folder).shards():
                 if _KEY in facts:
                     self._shards.setdefault(facts[_KEY], _Shard(artifact, number, records, facts))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from pipeline.evidence import fusion
@@ -115,13 +116,17 @@ def test_evidence_that_knows_nothing_leaves_the_guess() -> None:
 
 def test_shares_of_groups_that_are_alike_are_drawn_together() -> None:
     towards, size = np.full(4, 0.5), np.full(4, 10.0)
-    alike = fusion._shares(np.array([5.0, 6, 4, 5]), size, towards)
-    apart = fusion._shares(np.array([10.0, 0, 10, 0]), size, towards)
+
+    def shares(right: list[float], alike: float = 0) -> npt.NDArray[np.float64]:
+        strength = fusion._strength(np.array(right), size, towards)
+        return fusion.drawn_shares(np.array(right), size, towards, strength, alike)
+
+    alike, apart = shares([5, 6, 4, 5]), shares([10, 0, 10, 0])
     assert alike == pytest.approx([0.5] * 4, abs=0.01)
     # nothing but 1 and 0: the groups say all, the strength is the least there is, one image
     assert apart == pytest.approx([10.5 / 11, 0.5 / 11] * 2)
     # nine more results that are copies of the first are no more than the first
-    same = fusion._shares(np.array([10.0, 0, 10, 0]), size, towards, alike=1)
+    same = shares([10, 0, 10, 0], alike=1)
     assert same == pytest.approx([0.75, 0.25] * 2)
 
 
