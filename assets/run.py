@@ -14,7 +14,6 @@ from assets.definitions import defs
 from assets.ensembles import member_names
 from assets.evidence import IN_CLASS
 from assets.held_open import held_open
-from assets.migrations_once import migrations_once
 from assets.no_values import NoValues
 from assets.outcome import outcome
 from assets.partitions import CRAWLS, tell_recipes
@@ -41,7 +40,7 @@ def dagster_instance(store: Store) -> Iterator[dg.DagsterInstance]:
     if not settings.exists():
         settings.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
     os.environ["DAGSTER_HOME"] = str(home)
-    with held_open(home), migrations_once(), dg.DagsterInstance.get() as instance:
+    with held_open(home), dg.DagsterInstance.get() as instance:
         end_lost_runs(instance)
         yield instance
 
