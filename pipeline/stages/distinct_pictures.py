@@ -5,7 +5,7 @@ Columns of all images lie in scratch files, and are sorted a bucket at a time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +56,8 @@ class Pictures:
         for bucket in in_buckets(_taken(hashes, images_of)):
             own = images_of[bucket]
             where, names, told = usable[own], content[own], hashes[own]
-            order, found = _by_hash(names, told), (names, told, population.shard[where], population.row[where])
+            found: tuple[npt.NDArray[Any], ...] = names, told, population.shard[where], population.row[where]
+            order = _by_hash(names, told)
             for column, values in zip(columns, found, strict=True):
                 column[at : at + len(own)] = values[order]
             at += len(own)
