@@ -113,8 +113,11 @@ class Runs:
         """What is to be compared with new hashes, outside of crowded slots, block by block."""
         told, wanted = hashes[self.new], (np.diff(self.starts) > 0) & ~self.crowded
         for block in blocks(len(self.held)):
-            own = self.held[block][wanted[self.held[block, 1]]]
-            yield BesideNew(self.mask, self.new, told, own[:, 0], self.starts[own[:, 1]], self.starts[own[:, 1] + 1])
+            rows, place = self.held[block].T
+            if not wanted.all():
+                own = np.flatnonzero(wanted[place])
+                rows, place = rows[own], place[own]
+            yield BesideNew(self.mask, self.new, told, rows, self.starts[place], self.starts[place + 1])
 
     def in_crowds(self) -> Iterator[Integers]:
         """Positions of all hashes of the runs to be searched as a whole, ascending, block by block."""
