@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 Keys = npt.NDArray[np.uint64]
-_SPREAD: Final = np.uint64(
-    0x9E3779B97F4A7C15
-)  # 2^64 over the golden ratio: multiplied by it, keys differ in their high bits
+#: 2^64 over the golden ratio: multiplied by it, keys differ in their high bits.
+_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 _CACHED_ROWS: Final = 2**15  # keys worked at at a time
 _BITS: Final = 64
 _SPARE_BITS: Final = 4  # one slot in 16 is marked, at most
