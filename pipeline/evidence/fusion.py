@@ -29,6 +29,7 @@ import numpy.typing as npt
 from pipeline.evidence.fusion_views import UNKNOWN
 
 Floats = npt.NDArray[np.float64]
+Cells = npt.NDArray[np.int64]
 
 BLOCK: Final = 2**18  # images whose probabilities are held at once
 CONVERGED: Final = 1e-3  # change of any query's share in one round
@@ -132,13 +133,13 @@ def fit_mixture(seen: Seen, guess: npt.NDArray[np.float32], settings: FusionSett
         guess: (n,) where to begin: a first idea of how likely each label is.
         settings: of the fit.
     """
-    every = _expect(seen, settings.bins, lambda rows: np.ones(len(seen.query[rows])))
-    right = _expect(seen, settings.bins, lambda rows: guess[rows].astype(np.float64))
+    every = _expect(seen, settings.bins, lambda rows, _: np.ones(len(seen.query[rows])))
+    right = _expect(seen, settings.bins, lambda rows, _: guess[rows].astype(np.float64))
     found, moved, done = _maximise(seen, every, right, settings), np.inf, 0
     most = settings.rounds if _witnesses(seen) > 1 else 0
     while done < most and moved > CONVERGED:
         before = found.query_share
-        right = _expect(seen, settings.bins, partial(found.probability, seen))
+        right = _expect(seen, settings.bins, partial(_probability, found, seen))
         found = _maximise(seen, every, right, settings)
         moved, done = float(np.abs(found.query_share - before).max(initial=0)), done + 1
     return replace(found, rounds=done, moved=moved)
@@ -160,17 +161,31 @@ class _Counts:
     query: Floats  # (Q,)
 
 
-def _expect(seen: Seen, bins: int, probability: Callable[[slice], Floats]) -> _Counts:
+def _expect(seen: Seen, bins: int, probability: Callable[[slice, Cells], Floats]) -> _Counts:
     """Count the images, each as much as it is probable."""
-    views, queries = seen.bins.shape[1], len(seen.class_of)
-    found, query = np.zeros((views, seen.classes * (bins + 1))), np.zeros(queries)
+    views, queries, width = seen.bins.shape[1], len(seen.class_of), bins + 1
+    found, query = np.zeros((views, seen.classes * width)), np.zeros(queries)
     for rows in seen.blocks():
-        part = probability(rows) * seen.weight[rows]
+        cells = _cells(seen, rows, width)
+        part = probability(rows, cells) * seen.weight[rows]
         query += np.bincount(seen.query[rows], part, queries)
-        label, at = seen.class_of[seen.query[rows]].astype(np.int64), _columns(seen.bins[rows], bins)
-        for view in range(views):
-            found[view] += np.bincount(label * (bins + 1) + at[:, view], part, found.shape[1])
-    return _Counts(found.reshape(views, seen.classes, bins + 1)[:, :, :bins], query)
+        for view, at in enumerate(cells):
+            found[view] += np.bincount(at, part, found.shape[1])
+    return _Counts(found.reshape(views, seen.classes, width)[:, :, :bins], query)
+
+
+def _probability(mixture: Mixture, seen: Seen, rows: slice, cells: Cells) -> Floats:
+    """As `Mixture.probability`, to the last bit: view after view, which is quicker than image after image."""
+    odds = log_odds(mixture.query_share)[seen.query[rows]]
+    for ratio, at in zip(mixture.ratio.reshape(len(cells), -1), cells, strict=True):
+        odds += ratio.take(at)
+    return logistic(odds)
+
+
+def _cells(seen: Seen, rows: slice, width: int) -> Cells:
+    """(V, rows) which of a view's distributions, and which bin of it, each image falls in: its place among them all."""
+    first = seen.class_of[seen.query[rows]].astype(np.int64) * width
+    return np.stack([first + at for at in _columns(seen.bins[rows].T, width - 1)])
 
 
 def _maximise(seen: Seen, every: _Counts, right: _Counts, settings: FusionSettings) -> Mixture:
@@ -233,4 +248,4 @@ def drawn_shares(right: Floats, every: Floats, towards: Floats, strength: float,
 
 
 def _columns(bins: npt.NDArray[np.uint8], unknown: int) -> npt.NDArray[np.int64]:
-    return np.where(bins == UNKNOWN, unknown, bins).astype(np.int64)
+    return np.minimum(bins, unknown, dtype=np.uint8).astype(np.int64)  # UNKNOWN is above all of them

@@ -76,7 +76,7 @@ def correct(mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], right
 def correct_alone(
     mixture: Mixture, seen: Seen, scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]
 ) -> Correction:
-    """As `correct`, whatever other queries and classes there are: none without a verdict changes the last bit."""
+    """As `correct`, but to the last bit the same whatever queries and classes there are that no verdict is on."""
     query, own = np.unique(seen.query, return_inverse=True)
     label, of = np.unique(seen.class_of[query], return_inverse=True)
     few = replace(mixture, ratio=mixture.ratio[:, label], query_share=mixture.query_share[query])

@@ -114,6 +114,14 @@ def test_evidence_that_knows_nothing_leaves_the_guess() -> None:
     assert every(found, blind) == pytest.approx(np.full(300, 0.5), abs=0.01)
 
 
+def test_rounds_add_up_as_the_odds_that_are_told_do() -> None:
+    seen, _, _ = made_up(300)
+    found = fit_mixture(seen, np.full(300, 0.5, np.float32), SETTINGS)
+    for rows in (slice(0, 300), slice(7, 90)):
+        cells = fusion._cells(seen, rows, found.ratio.shape[2])
+        assert fusion._probability(found, seen, rows, cells).tolist() == found.probability(seen, rows).tolist()
+
+
 def test_shares_of_groups_that_are_alike_are_drawn_together() -> None:
     towards, size = np.full(4, 0.5), np.full(4, 10.0)
 

@@ -28,6 +28,7 @@ class Picture:
     split: str = "train"
     content: str = ""  # pictures of equal content have equal bytes
     title: str | None = None
+    query_id: int | None = None
 
 
 def add_crawl(store: Store, crawl: str, pictures: Sequence[Picture], *, shard_rows: int = 3, classes: int = 3) -> None:
@@ -45,6 +46,7 @@ def _listing(draft: Draft, crawl: str, pictures: Sequence[Picture], image_id: li
             "crawl": crawl,
             "path": f"{crawl}/{i}.jpg",
             "class_index": picture.class_index,
+            "query_id": picture.query_id,
             "rank": i + 1,
             "title": picture.title,
             "split": picture.split,
