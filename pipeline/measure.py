@@ -1,12 +1,16 @@
 """Peak memory of a stage: this process and everything it started."""
 
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
 import psutil
 
 INTERVAL_S = 0.2
+#: Between two samples the sampler waits at least so many times what the last one took of a processor: a machine with
+#: many processes has a long list to look through.
+WAITED = 100
 
 
 class MemorySampler:
@@ -34,8 +38,9 @@ class MemorySampler:
     def _sample(self) -> None:
         process = psutil.Process()
         while True:
+            started = time.thread_time()
             self.peak_bytes = max(self.peak_bytes, _tree_bytes(process))
-            if self._stop.wait(INTERVAL_S):
+            if self._stop.wait(max(INTERVAL_S, WAITED * (time.thread_time() - started))):
                 return
 
 

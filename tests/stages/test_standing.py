@@ -153,9 +153,9 @@ def test_a_crawl_more_costs_its_own_images(tmp_path: Path) -> None:
     add_crawl(store, "ccc", pictures("ccc", 40), shard_rows=7)
     made(store, CRAWLS)
     told = computed(store, before)
-    assert [name for name in told if name.startswith("judged-")] == [f"judged-{name}/ccc" for name in STAGES]
+    assert [name for name in told if name.startswith("judged-")] == [f"judged-{name}/ccc" for name in STAND]
     assert sorted(name for name in told if name.startswith("evidence-")) == sorted(
-        f"evidence-{name}/all" for name in (*STAGES, "duplicates")
+        f"evidence-{name}/all" for name in (*STAGES, "duplicates", "rank")
     )
     assert not any(name.startswith("texts/") for name in told)
 
@@ -220,13 +220,13 @@ def test_an_image_is_told_by_what_it_is_judged(tmp_path: Path) -> None:
     sentence = "It is judged by the images of bb alone, as evidence.fitted_on says, in"
     for image in ("103", "203"):  # of a later crawl, and of that which is fitted on
         told, _ = explain_image(store, image, {})
-        assert told.details == (f"{sentence} neighbours, opinion, keyword and semantic.",)
+        assert told.details == (f"{sentence} neighbours, opinion, keyword, semantic and fused.",)
     fresh = next(own for own, row in rows(found["opinion"]).items() if own >= 300 and row["confidence"] is None)
     silent = {one.source: one.silent for one in explain_image(store, str(fresh), {})[0].testimonies}
     assert silent["neighbours"].endswith("or the crawls that evidence is fitted on have no image of its class.")
     make_opinion(store, CRAWLS, OpinionSettings(folds=2), workers=1)
     told, _ = explain_image(store, "103", {})
-    assert told.details == (f"{sentence} neighbours, keyword and semantic.",)
+    assert told.details == (f"{sentence} neighbours, keyword, semantic and fused.",)
 
 
 def test_opinions_add_up(rebuilt: Callable[[int], Rebuilt]) -> None:
