@@ -81,7 +81,7 @@ def make_manifest(
         rows = _Rows.of(order, eligible, decide(policy, order, eligible, evidence))
         path = draft.table("manifest") / "part-00000.parquet"
         batches = _batches(rows, policy, listings)
-        draft.finish(0, {path: write_table(path, manifest_schema(policy), batches, distinct=("image_id", "path"))})
+        draft.finish(0, {path: write_table(path, manifest_schema(policy), batches)})
         return _facts(rows, policy.relabels)
 
     settings: dict[str, Any] = {"parts": policy.described(), "evidence": policy.evidence}

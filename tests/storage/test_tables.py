@@ -65,9 +65,11 @@ def test_a_run_of_rows_over_parts_and_row_groups(tmp_path: Path) -> None:
 
 
 def test_distinct_columns_are_written_without_a_dictionary(tmp_path: Path) -> None:
-    path, table = tmp_path / "part-00000.parquet", rows(0, 4)
-    write_table(path, SCHEMA, [table], distinct=("image_id",))
+    path = tmp_path / "part-00000.parquet"
+    schema = pa.schema([("image_id", pa.int64()), ("title", pa.string()), ("tags", pa.list_(pa.string()))])
+    table = pa.table({"image_id": range(4), "title": ["a"] * 4, "tags": [["b"], [], ["b", "b"], None]}, schema=schema)
+    write_table(path, schema, [table])
     group = pq.read_metadata(path).row_group(0)
-    assert [group.column(at).has_dictionary_page for at in range(2)] == [False, True]
+    assert [group.column(at).has_dictionary_page for at in range(3)] == [False, True, True]
     assert (group.column(0).statistics.min, group.column(0).statistics.max) == (0, 3)
-    assert read_part(path).equals(table.cast(SCHEMA))
+    assert read_part(path).equals(table)
