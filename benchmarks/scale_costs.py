@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from rich.console import Console
 
 from assets.plan import Order, foretell, read_machine
@@ -25,7 +26,7 @@ from models.settings import TrainingSettings
 from pipeline.crawl.decode import DecodeSettings
 from pipeline.planning.figures import CrawlFigures, Machine
 from pipeline.planning.plan import GB, Planner, Row, described, gpu_hours, total_seconds
-from pipeline.stages.classes import SHARD_IMAGES
+from pipeline.stages.classes import SHARD_IMAGES, stretches
 from pipeline.storage.artifacts import Store
 from pipeline.storage.sealed import sealed
 
@@ -133,11 +134,14 @@ def sums(planner: Planner, rows: list[Row], gpu_dollars: float, core_dollars: fl
 def files(planner: Planner, shard: int) -> Told:
     """Files of the largest artifacts, in shards of so many pictures, and what tells where everything is."""
     images, features = planner.crawl.images, planner.rates.features
-    decoded, judged = -(-images // shard), -(-images // SHARD_IMAGES)
+    decoded, judged = -(-images // shard), len(stretches(np.array(planner.crawl.class_sizes)))
     return [
         {"what": f"shards of images and features, {shard:,} pictures each", "number or size": f"{decoded:,}"},
         {"what": "files of images, pixels and features", "number or size": f"{3 * decoded:,}"},
-        {"what": f"parts of each table of evidence, about {SHARD_IMAGES:,} rows", "number or size": f"{judged:,}"},
+        {
+            "what": f"parts of each table of evidence, at most {SHARD_IMAGES:,} rows or a class",
+            "number or size": f"{judged:,}",
+        },
         {"what": "ledgers of images, MB", "number or size": f"{decoded * RECORD_BYTES / 1e6:,.0f}"},
         {"what": "numeric columns in scratch files, GB", "number or size": f"{images * POPULATION_BYTES / GB:,.0f}"},
         {"what": f"features of {features} numbers, TB", "number or size": f"{2 * features * images / 1e12:,.2f}"},

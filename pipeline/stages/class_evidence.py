@@ -19,12 +19,12 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence_tables import EVIDENCE
-from pipeline.stages.classes import ClassOrder, current_features, read_stretch, stretches
+from pipeline.stages.classes import ClassOrder, current_features, part_sums, read_stretch, stretches
 from pipeline.stages.part_keys import PartKeys
 from pipeline.storage.arrays import Array, ArrayShards
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts
-from pipeline.storage.parts import EarlierParts, keyed, part_records
+from pipeline.storage.parts import EarlierParts, keyed
 from pipeline.storage.pieces import EarlierPieces, digest_of, named
 from pipeline.storage.tables import part_path, write_table
 
@@ -86,9 +86,8 @@ def make_class_evidence(
         shards = ArrayShards([artifact.table("features") for artifact in features])
         ready = {stage: _Kind.of(store, known[stage]) for stage in drafts}
         known_parts = {stage: _Parts.of(store, known[stage], order, (listings, images, features)) for stage in drafts}
-        ranks = [part["evidence"]["sha256"] for part in part_records(rank, ("evidence",))]
-        for number, classes in enumerate(stretches(order.sizes)):
-            rows = slice(int(order.starts[classes[0]]), int(order.starts[classes[-1] + 1]))
+        ranks = part_sums(rank, order)
+        for number, (classes, rows) in enumerate(zip(stretches(order.sizes), order.runs, strict=True)):
             key_of = {stage: one.key(rows, ranks[number]) for stage, one in known_parts.items()}
             left = [stage for stage, one in known_parts.items() if one.left(drafts[stage], number, key_of[stage])]
             if not left:

@@ -15,6 +15,7 @@ from pipeline.stages.crawl_order import crawl_orders, joined_members, joined_pop
 from pipeline.stages.population import Population, by_class
 from pipeline.storage.arrays import Array, ArrayShards, blocks, finished, scratch_array
 from pipeline.storage.artifacts import Artifact, Store
+from pipeline.storage.parts import part_records
 from pipeline.storage.tables import iterate_table, part_path, read_part
 
 SHARD_IMAGES = 2**16  # of a stretch of classes, at most; a larger class is a stretch alone
@@ -27,23 +28,25 @@ class ClassOrder:
     population: Population
     members: npt.NDArray[np.int64]  # (t,) positions in the population
     starts: npt.NDArray[np.int64]  # (C + 1,) where each class begins in `members`
+    ends: npt.NDArray[np.int64]  # (crawls,) where each crawl ends in the population
 
     @classmethod
     def of(cls, population: Population, classes: int) -> Self:
         """Group the population's usable training images; within a class they keep their order.
 
         Args:
-            population: all images of all crawls.
+            population: all images of a crawl.
             classes: size of the catalogue.
         """
         grouped = by_class(population, classes)
-        return cls(population, finished(grouped.rows), grouped.starts)
+        return cls(population, finished(grouped.rows), grouped.starts, np.array([len(population.split)]))
 
     @classmethod
     def read(cls, listings: Sequence[Artifact], images: Sequence[Artifact]) -> Self:
         """The order of some crawls' images: a class holds those of one crawl after those of the other."""
         crawls = crawl_orders(listings, images)
-        return cls(joined_population(crawls), *joined_members(crawls))
+        ends = np.cumsum([len(crawl.population.split) for crawl in crawls], dtype=np.int64)
+        return cls(joined_population(crawls), *joined_members(crawls), ends)
 
     def __len__(self) -> int:
         """Usable training images."""
@@ -80,6 +83,10 @@ class ClassOrder:
         """The rows of each of the `stretches` of classes: those of a part of every table of evidence."""
         starts = self.starts.tolist()
         return [slice(starts[own.start], starts[own.stop]) for own in stretches(self.sizes)]
+
+    def crawl(self, rows: slice) -> npt.NDArray[np.int64]:
+        """(rows,) position of each image's crawl among the crawls."""
+        return np.searchsorted(self.ends, self.members[rows], side="right")
 
     def gather(self, shards: ArrayShards, rows: slice | npt.NDArray[np.integer[Any]]) -> Array:
         """Features or pixels of some rows of this order: a copy (rows, *row shape)."""
@@ -154,6 +161,18 @@ def read_column(
         found[rows] = pc.fill_null(batch[name], missing).to_numpy()
         start = rows.stop
     if start != len(order):
+        raise ValueError(f"{artifact.stage} was made of other images than the crawls hold now: make it again")
+    return found
+
+
+def part_sums(artifact: Artifact, order: ClassOrder) -> list[str]:
+    """What stands for the part of an evidence table of each stretch: its checksum, as the ledger tells it.
+
+    Raises:
+        ValueError: the table was made of other images.
+    """
+    found = [str(record["evidence"]["sha256"]) for record in part_records(artifact, ("evidence",))]
+    if len(found) != len(order.runs):
         raise ValueError(f"{artifact.stage} was made of other images than the crawls hold now: make it again")
     return found
 

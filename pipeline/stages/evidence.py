@@ -8,16 +8,15 @@ import pyarrow as pa
 
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence_tables import EVIDENCE
-from pipeline.stages.classes import ClassOrder
+from pipeline.stages.classes import ClassOrder, part_sums
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts
-from pipeline.storage.parts import EarlierParts, keyed, part_records
+from pipeline.storage.parts import EarlierParts, keyed
 from pipeline.storage.pieces import digest_of
 from pipeline.storage.tables import part_path, read_part, write_table
 
 STAGE = "evidence"
 CODE_VERSION = "2"
-_OTHER_IMAGES = "evidence-{} was made of other images than the crawls hold now: make it again"
 
 
 def make_evidence(
@@ -74,12 +73,9 @@ def _keys(order: ClassOrder, tables: Mapping[str, Artifact]) -> list[str]:
     """
     rules, runs = identity(STAGE, CODE_VERSION, list(tables), []), order.runs
     read: list[list[str]] = [[digest_of(order.image_id[rows], order.class_index[rows])] for rows in runs]
-    for name, artifact in tables.items():
-        parts = part_records(artifact, ("evidence",))
-        if len(parts) != len(runs):
-            raise ValueError(_OTHER_IMAGES.format(name))
-        for own, part in zip(read, parts, strict=True):
-            own.append(part["evidence"]["sha256"])
+    for artifact in tables.values():
+        for own, part in zip(read, part_sums(artifact, order), strict=True):
+            own.append(part)
     return [identity(rules, "", [], own) for own in read]
 
 
@@ -89,7 +85,7 @@ def _write(draft: Draft, order: ClassOrder, tables: Mapping[str, Artifact], task
     for name, artifact in tables.items():
         part = read_part(part_path(artifact.table("evidence"), number))
         if not np.array_equal(part["image_id"].to_numpy(), order.image_id[rows]):
-            raise ValueError(_OTHER_IMAGES.format(name))
+            raise ValueError(f"evidence-{name} was made of other images than the crawls hold now: make it again")
         columns |= {column: part[column] for column in part.column_names if column != "image_id"}
     schema = evidence_schema(list(tables))
     path = part_path(draft.table("evidence"), number)

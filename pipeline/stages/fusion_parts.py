@@ -16,9 +16,10 @@ from pipeline.evidence.fusion_classes import NAMED, NO_CLASS, likeliest_class
 from pipeline.evidence.fusion_views import UNKNOWN, VIEWS, margins
 from pipeline.evidence_tables import CLASS_TRUST, FUSED, MOVES, QUERY_TRUST
 from pipeline.stages.fusion_fitted import Fitted
-from pipeline.stages.fusion_queries import NO_QUERY, Queries
+from pipeline.stages.fusion_queries import Queries
 from pipeline.stages.fusion_tables import Tables, Task
 from pipeline.stages.fusion_taught import Taught
+from pipeline.stages.population import NO_QUERY
 from pipeline.storage.artifacts import identity
 from pipeline.storage.draft import Draft
 from pipeline.storage.parts import keyed

@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
 from pipeline.stages.classes import ClassOrder
+from pipeline.stages.population import NO_QUERY, listed_numbers
 from pipeline.storage.arrays import finished, scratch_array
 from pipeline.storage.artifacts import Artifact
-from pipeline.storage.tables import count_rows, iterate_table
-
-NO_QUERY: Final = np.iinfo(np.int32).max  # where the listing names no query
 
 
 @dataclass(frozen=True)
@@ -28,13 +25,10 @@ class Queries:
     @classmethod
     def read(cls, listings: Sequence[Artifact], order: ClassOrder) -> Self:
         """The queries of the images of an order, a stretch of classes at a time; `listings` are its crawls'."""
-        listed = _query_ids(listings, len(order.population.image_id))
-        ends = np.cumsum([count_rows(listing.table("listing")) for listing in listings])
+        listed = listed_numbers(listings, "query_id", NO_QUERY)
         of, found, queries = scratch_array((len(order),), np.int32), [np.zeros((3, 0), np.int32)], 0
         for rows in order.runs:
-            own = order.members[rows]
-            keys = (order.class_index[rows], np.searchsorted(ends, own, side="right"), listed[own])
-            number, told = _numbered(*keys)
+            number, told = _numbered(order.class_index[rows], order.crawl(rows), listed[order.members[rows]])
             of[rows] = queries + number
             found.append(told)
             queries += told.shape[1]
@@ -46,17 +40,6 @@ class Queries:
             return slice(0, 0)
         first = np.searchsorted(self.class_of, label[0])
         return slice(int(first), int(np.searchsorted(self.class_of, label[-1], side="right")))
-
-
-def _query_ids(listings: Sequence[Artifact], images: int) -> npt.NDArray[np.int32]:
-    """(images,) of all listed images, on the disk."""
-    found, start = scratch_array((images,), np.int32), 0
-    for listing in listings:
-        for batch in iterate_table(listing.table("listing"), ("query_id",)):
-            rows = slice(start, start + batch.num_rows)
-            found[rows] = pc.fill_null(batch["query_id"], NO_QUERY).to_numpy()
-            start = rows.stop
-    return found
 
 
 def _numbered(

@@ -11,10 +11,9 @@ import pyarrow as pa
 
 from pipeline.evidence.fusion_classes import NO_CLASS
 from pipeline.evidence.fusion_views import SOURCES, margins
-from pipeline.stages.classes import ClassOrder, read_stretch
+from pipeline.stages.classes import ClassOrder, part_sums, read_stretch
 from pipeline.stages.settled import rows_of
 from pipeline.storage.artifacts import Artifact
-from pipeline.storage.parts import part_records
 from pipeline.storage.tables import read_table
 
 Task = tuple[int, slice]  # number and rows of a stretch of classes
@@ -94,11 +93,8 @@ class Tables:
         """
         found: list[list[str]] = [[] for _ in self.order.runs]
         for artifact in (*self.tables.values(), self.duplicates):
-            records = part_records(artifact, ("evidence",))
-            if len(records) != len(found):
-                raise ValueError(f"{artifact.stage} was made of other images than the crawls hold now: make it again")
-            for own, record in zip(found, records, strict=True):
-                own.append(record["evidence"]["sha256"])
+            for own, part in zip(found, part_sums(artifact, self.order), strict=True):
+                own.append(part)
         return found
 
     def columns(self, task: Task, also: Mapping[str, tuple[str, ...]] | None = None) -> dict[str, npt.NDArray[Any]]:

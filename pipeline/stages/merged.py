@@ -19,7 +19,7 @@ from pipeline.stages.standing import FITTED, FITTED_ON, Standing
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts, Records
 from pipeline.storage.parts import link_parts, part_records
-from pipeline.storage.tables import RowReader, count_rows, part_path, write_table
+from pipeline.storage.tables import RowReader, part_path, write_table
 
 CODE_VERSION: Final = "3"
 Finish = Callable[[Draft, int, ClassOrder], Facts]  # writes what else there is as shards from a number on; tells facts
@@ -55,9 +55,7 @@ def make_merged(
 
     def build(draft: Draft) -> Facts:
         order = ClassOrder.read(listings, images)
-        merging = _Merging.of(
-            order, np.array(source_of, np.int32), [count_rows(one.table("listing")) for one in listings]
-        )
+        merging = _Merging.of(order, np.array(source_of, np.int32))
         whole = [_Parts.of(part, list(tables)) for part in parts]
         left = [number for number in range(len(merging.counts)) if draft.finished(number) is None]
         left = [number for number in left if not _linked(draft, merging, whole, number)]
@@ -83,15 +81,13 @@ class _Merging:
 
     order: ClassOrder
     source_of: npt.NDArray[np.int32]  # (crawls,)
-    ends: npt.NDArray[np.int64]  # (crawls,) of each in the population
     counts: npt.NDArray[np.int64]  # (stretches, s) rows of each table in each stretch of the order
 
     @classmethod
-    def of(cls, order: ClassOrder, source_of: npt.NDArray[np.int32], listed: Sequence[int]) -> Self:
-        ends, sources = np.cumsum(listed), int(source_of.max()) + 1
-        found = cls(order, source_of, ends, np.zeros((0, sources), np.int64))
-        counts = [np.bincount(found.source(rows), minlength=sources) for rows in order.runs]
-        return cls(order, source_of, ends, np.array(counts, np.int64).reshape(-1, sources))
+    def of(cls, order: ClassOrder, source_of: npt.NDArray[np.int32]) -> Self:
+        sources = int(source_of.max()) + 1
+        counts = [np.bincount(source_of[order.crawl(rows)], minlength=sources) for rows in order.runs]
+        return cls(order, source_of, np.array(counts, np.int64).reshape(-1, sources))
 
     @cached_property
     def begins(self) -> npt.NDArray[np.int64]:
@@ -100,7 +96,7 @@ class _Merging:
 
     def source(self, rows: slice) -> npt.NDArray[np.int32]:
         """The table of each of some rows."""
-        return self.source_of[np.searchsorted(self.ends, self.order.members[rows], side="right")]
+        return self.source_of[self.order.crawl(rows)]
 
 
 @dataclass(frozen=True)

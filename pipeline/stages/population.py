@@ -6,18 +6,21 @@ About 30 bytes an image, so that 16 million images take half a gigabyte; `crawl_
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.records import SPLITS
 from pipeline.storage.arrays import blocks, scratch_array
 from pipeline.storage.artifacts import Artifact
 from pipeline.storage.buckets import Buckets, shared_out
-from pipeline.storage.tables import iterate_table, read_table
+from pipeline.storage.tables import count_rows, iterate_table, read_table
 
 TRAIN = SPLITS.index("train")
+NO_QUERY: Final = np.iinfo(np.int32).max  # where a listing names no query: after those it names
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,17 @@ def check_ids(population: Population) -> None:
     repeated = sum(int((np.diff(ids[max(rows.start - 1, 0) : rows.stop]) == 0).sum()) for rows in blocks(len(ids)))
     if repeated:
         raise ValueError(f"{repeated} images of different crawls share an image_id: deliver one under another name")
+
+
+def listed_numbers(listings: Sequence[Artifact], name: str, missing: int) -> npt.NDArray[np.int32]:
+    """(n,) a column of numbers of all crawls' listings in the population's order, on the disk; `missing` for a null."""
+    found, start = scratch_array((sum(count_rows(one.table("listing")) for one in listings),), np.int32), 0
+    for listing in listings:
+        for batch in iterate_table(listing.table("listing"), (name,)):
+            rows = slice(start, start + batch.num_rows)
+            found[rows] = pc.fill_null(batch[name], missing).to_numpy()
+            start = rows.stop
+    return found
 
 
 def listed_paths(listings: Sequence[Artifact], rows: int) -> Iterator[pa.Array]:

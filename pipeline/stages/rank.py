@@ -1,29 +1,25 @@
 """Stage `evidence-rank`: each image's position in its class's merged search results."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.engine import Workers, map_shards
 from pipeline.evidence.rank import RankSettings, merged_position, top_ranked
 from pipeline.evidence_tables import RANK
 from pipeline.stages.classes import ClassOrder
 from pipeline.stages.part_keys import PartKeys
-from pipeline.storage.arrays import scratch_array
+from pipeline.stages.population import NO_QUERY, listed_numbers
 from pipeline.storage.artifacts import WHOLE, Artifact, Store, identity, inputs_of
 from pipeline.storage.draft import Draft, Facts
 from pipeline.storage.parts import EarlierParts, keyed
-from pipeline.storage.tables import iterate_table, part_path, write_table
+from pipeline.storage.tables import part_path, write_table
 
 STAGE = "evidence-rank"
 CODE_VERSION = "3"
-_LAST_QUERY = np.iinfo(np.int32).max  # where the listing names no query: after those it names
 
 
 def make_rank(
@@ -53,7 +49,8 @@ def make_rank(
         tasks = [(k, order.runs[k], key_of[k]) for k in EarlierParts(store, STAGE).left(draft, key_of)]
         on_progress(len(order) - sum(rows.stop - rows.start for _, rows, _ in tasks))
         if tasks:
-            write = partial(_write, draft, order, _Ranks.read(listings, len(order.population.image_id)), settings)
+            ranks = listed_numbers(listings, "rank", 0), listed_numbers(listings, "query_id", NO_QUERY)
+            write = partial(_write, draft, order, ranks, settings)
             for done in map_shards(write, tasks, workers):
                 on_progress(done)
         ranked = sum(facts["ranked"] for _, _, facts in draft.shards())
@@ -63,31 +60,15 @@ def make_rank(
     return store.make(STAGE, WHOLE, wanted, build)
 
 
-@dataclass(frozen=True)
-class _Ranks:
-    """What the listings say of n images, on the disk."""
-
-    rank: npt.NDArray[np.int32]  # (n,) 0 without one
-    query_id: npt.NDArray[np.int32]  # (n,)
-
-    @classmethod
-    def read(cls, listings: Sequence[Artifact], images: int) -> Self:
-        """Of all listed images."""
-        found = cls(scratch_array((images,), np.int32), scratch_array((images,), np.int32))
-        start = 0
-        for listing in listings:
-            for batch in iterate_table(listing.table("listing"), ("query_id", "rank")):
-                rows = slice(start, start + batch.num_rows)
-                found.rank[rows] = pc.fill_null(batch["rank"], 0).to_numpy()
-                found.query_id[rows] = pc.fill_null(batch["query_id"], _LAST_QUERY).to_numpy()
-                start += batch.num_rows
-        return found
-
-
-def _write(draft: Draft, order: ClassOrder, ranks: _Ranks, settings: RankSettings, task: tuple[int, slice, str]) -> int:
+def _write(
+    draft: Draft,
+    order: ClassOrder,
+    listed: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]],
+    settings: RankSettings,
+    task: tuple[int, slice, str],
+) -> int:
     number, rows, key = task
-    own = order.members[rows]
-    rank, query_id = ranks.rank[own], ranks.query_id[own]
+    rank, query_id = (values[order.members[rows]] for values in listed)
     position = merged_position(order.class_index[rows], rank, query_id, order.image_id[rows])
     columns = {
         "image_id": order.image_id[rows],

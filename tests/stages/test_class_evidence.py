@@ -116,6 +116,15 @@ def test_another_ranking_redoes_only_what_looks_at_it(tmp_path: Path) -> None:
     assert read_table(again[0].table("evidence"))["cluster_top_distance"].to_pylist()[4:] == [0, 0]
 
 
+def test_ranks_of_other_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crawl more, of a class that had no image: there are more stretches than parts of the table."""
+    monkeypatch.setattr(classes, "SHARD_IMAGES", 2)
+    store = ready(tmp_path)
+    add_crawl(store, "ccc", [Picture(1, (7, 7))])
+    with pytest.raises(ValueError, match="evidence-rank was made of other images"):
+        make_class_evidence(store, [*CRAWLS, "ccc"], sources(), workers=1)
+
+
 @dataclass
 class Killed:
     """Fails at the class of so many images until it is healed."""
