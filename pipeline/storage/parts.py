@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pipeline.storage.artifacts import WHOLE, Artifact, Store
+from pipeline.storage.artifacts import Artifact, Store
 from pipeline.storage.atomic import atomic_file
 from pipeline.storage.draft import Draft, Facts, Records
 from pipeline.storage.pieces import latest
@@ -35,10 +35,10 @@ class _Shard(NamedTuple):
 class EarlierParts:
     """The shards that the latest artifacts of a stage hold, by key; threads may ask at once."""
 
-    def __init__(self, store: Store, stage: str, partition: str = WHOLE, also: Sequence[Artifact] = ()) -> None:
+    def __init__(self, store: Store, stage: str, also: Sequence[Artifact] = ()) -> None:
         """Learn which there are, in `also` as well; shards without a key are none of them."""
         self._shards: dict[str, _Shard] = {}
-        for artifact in (*latest(store, stage, partition), *also):
+        for artifact in (*latest(store, stage), *also):
             for number, records, facts in Draft(artifact.folder).shards():
                 if _KEY in facts:
                     self._shards.setdefault(facts[_KEY], _Shard(artifact, number, records, facts))
