@@ -31,7 +31,7 @@ from pipeline.storage.artifacts import Store
 from pipeline.storage.sealed import sealed
 
 CLASS_IMAGES: Final = 3200  # in the mean: WebVision 2.0's 16 million of 5,000 classes
-POPULATION_BYTES: Final = 30  # an image, of the numeric columns that stages after decoding work on (scratch files)
+POPULATION_BYTES: Final = 30  # an image, of the numeric columns that stages after decoding work on
 _FILES: Final = ("images/part-00000.parquet", "pixels/part-00000.npy")
 #: Of a finished shard of images in its ledger.
 RECORD_BYTES: Final = len(
@@ -143,7 +143,7 @@ def files(planner: Planner, shard: int) -> Told:
             "number or size": f"{judged:,}",
         },
         {"what": "ledgers of images, MB", "number or size": f"{decoded * RECORD_BYTES / 1e6:,.0f}"},
-        {"what": "numeric columns in scratch files, GB", "number or size": f"{images * POPULATION_BYTES / GB:,.0f}"},
+        {"what": "numeric columns of all images, GB", "number or size": f"{images * POPULATION_BYTES / GB:,.0f}"},
         {"what": f"features of {features} numbers, TB", "number or size": f"{2 * features * images / 1e12:,.2f}"},
     ]
 
